@@ -157,9 +157,7 @@ _WIRE_KEYS = {
 
 def encode_event(event: AmdEvent) -> str:
     """The text frame for the audio WebSocket."""
-    data = {
-        wire: getattr(event, name) for name, wire in _WIRE_KEYS.items() if getattr(event, name) is not None
-    }
+    data = {wire: getattr(event, name) for name, wire in _WIRE_KEYS.items() if getattr(event, name) is not None}
     data["confidence"] = round(event.confidence, 4)
     return json.dumps({"type": "transcription", "data": data}, separators=(",", ":"))
 
