@@ -8,7 +8,7 @@ non-zero exit code). `stop` kills what is left and waits for it, with a deadline
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 import gevent
 import structlog
@@ -77,5 +77,4 @@ def run_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.args, **k
 
     The function must be free of gevent objects and of logging: neither is safe off the hub's thread.
     """
-    result: T = pool.spawn(function, *args, **kwargs).get()
-    return result
+    return cast(T, pool.spawn(function, *args, **kwargs).get())
