@@ -1,0 +1,66 @@
+"""What keeps calls and their undelivered webhooks. SQLite is the embedded implementation; others may follow.
+
+Calls are saved together with the webhook deliveries that their change caused, in one transaction: a delivery
+exists exactly if the change that it tells of was kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fsbridge.call.model import Call
+from fsbridge.ids import OrgId, SessionId
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook to be delivered. `id` is the `webhook-id`; `seq` orders the deliveries of one call.
+
+    `attempts` counts the tries so far; `next_at` is Unix seconds. `secret` signs the body (None: unsigned).
+    """
+
+    id: str
+    session_id: SessionId
+    seq: int
+    url: str
+    secret: str | None
+    body: bytes
+    created_at: float
+    attempts: int = 0
+    next_at: float = 0.0
+
+
+class Store(Protocol):
+    """Blocks only the calling greenlet, never the hub. Raises StoreError (disk full, database damaged)."""
+
+    def save(self, call: Call, deliveries: Sequence[Delivery] = ()) -> None:
+        """Insert or replace the call and append the deliveries, all or nothing."""
+
+    def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:
+        """The call, if it exists and belongs to the organization."""
+
+    def unfinished(self) -> list[Call]:
+        """Every call that is not terminal: what a restarted controller has to settle."""
+
+    def purge(self, ended_before: float) -> int:
+        """Forget calls that ended before that Unix time and owe no delivery; returns how many."""
+
+    def first_delivery(self, session_id: SessionId) -> Delivery | None:
+        """The call's oldest undelivered webhook."""
+
+    def owing(self) -> list[SessionId]:
+        """Calls with undelivered webhooks."""
+
+    def delivered(self, delivery_id: str) -> None:
+        """Remove a delivery that has arrived or was given up."""
+
+    def postpone(self, delivery_id: str, attempts: int, next_at: float) -> None:
+        """Keep a delivery for another try."""
+
+    def ping(self) -> None:
+        """Raise StoreError unless the store can be written."""
+
+    def close(self) -> None:
+        """Flush and let go of the files."""
