@@ -1,0 +1,290 @@
+"""The detector's worker processes: started, watched, restarted, and chosen for each call.
+
+Two ways to run them, by the settings:
+
+* `workers` processes of our own: ``python -m amd_model serve``, each told ready by the line it prints. One that
+  dies, or is alive but answers no health check, is replaced after a pause that grows with each failure in a row.
+* `urls` of workers that somebody else runs: only their health is asked.
+
+`choose` gives the URL that FreeSWITCH's tap shall connect to, so audio never crosses this process. It never
+waits. A worker that is full or draining says so in its health answer and is passed over while another is free.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import signal
+import sys
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+import requests
+import structlog
+from gevent import subprocess
+from gevent.event import Event
+
+from fsbridge.clock import Clock
+from fsbridge.settings import AmdSettings
+from fsbridge.supervise import Supervisor
+
+HEALTH_INTERVAL_S = 2.0
+HEALTH_TIMEOUT_S = (1.0, 2.0)
+HEALTH_FAILURES = 3
+"""Health checks failed in a row before a worker counts as down (and, if it is ours, is killed and replaced)."""
+MAX_HEALTH_BYTES = 16_384
+BACKOFF_S = (0.5, 30.0)
+STEADY_S = 60.0
+"""A worker that lived this long was a good one: its successor starts without a grown pause."""
+KILL_AFTER_S = 2.0
+
+COMMAND = (sys.executable, "-m", "amd_model", "serve")
+
+_READY = re.compile(r"amd worker ready on (ws://\S+) model=(\S+) capacity=(\d+)")
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Worker:
+    """What is known of one worker; mutable, owned by the pool, read by metrics and readiness checks."""
+
+    name: str
+    url: str | None = None
+    ready: bool = False
+    free: bool = True
+    streams: int = 0
+    capacity: int = 0
+    lag_ms: float = 0.0
+    model: str = ""
+    failures: int = 0
+    restarts: int = 0
+    process: subprocess.Popen[str] | None = None
+
+
+class WorkerPool:
+    """All workers that this controller uses. `start` returns at once; `wait_ready` waits for the first one."""
+
+    def __init__(
+        self,
+        settings: AmdSettings,
+        supervisor: Supervisor,
+        clock: Clock,
+        command: Sequence[str] = COMMAND,
+        health_interval_s: float = HEALTH_INTERVAL_S,
+        backoff_s: tuple[float, float] = BACKOFF_S,
+    ) -> None:
+        self._settings = settings
+        self._supervisor = supervisor
+        self._clock = clock
+        self._command = tuple(command)
+        self._health_interval_s = health_interval_s
+        self._backoff_s = backoff_s
+        self._next = 0
+        self._stopping = False
+        self._changed = Event()
+        self._own = [Worker(f"amd-{index}") for index in range(0 if settings.urls else settings.workers)]
+        self._remote = [Worker(url, url=url) for url in settings.urls]
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """Every worker, up or not."""
+        return (*self._own, *self._remote)
+
+    @property
+    def ready(self) -> int:
+        """How many workers are up."""
+        return sum(worker.ready for worker in self.workers)
+
+    def start(self) -> None:
+        """Begin to start our own workers and to watch the health of all."""
+        for index, worker in enumerate(self._own):
+            self._supervisor.spawn(f"amd worker {index}", self._keep, worker, index)
+        for worker in self.workers:
+            self._supervisor.spawn(f"amd health {worker.name}", self._watch, worker)
+
+    def wait_ready(self, timeout_s: float) -> bool:
+        """True as soon as one worker is up; False when none is after `timeout_s`."""
+        deadline = self._clock.monotonic() + timeout_s
+        while not self.ready:
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                return False
+            self._changed.clear()
+            self._changed.wait(timeout=left)
+        return True
+
+    def choose(self, avoid: Collection[str] = ()) -> str | None:
+        """The tap's URL for the next call, in turn among the ready workers; None when there is none.
+
+        Workers that last said they were full come second; those in `avoid` (they have just refused this
+        call) not at all.
+        """
+        ready = [worker for worker in self.workers if worker.ready and worker.url is not None]
+        usable = [worker for worker in ready if worker.url not in avoid]
+        usable = [worker for worker in usable if worker.free] or usable
+        if not usable:
+            return None
+        self._next += 1
+        return usable[self._next % len(usable)].url
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Ask our workers to end (they finish their streams), kill those that have not after `timeout_s`."""
+        self._stopping = True
+        running = [worker.process for worker in self._own if worker.process is not None]
+        for process in running:
+            _signal(process, signal.SIGTERM)
+        with gevent.Timeout(timeout_s, False):
+            for process in running:
+                process.wait()
+        for process in running:
+            if process.poll() is None:
+                log.warning("amd_worker_killed", pid=process.pid, reason="did not end in time")
+                _signal(process, signal.SIGKILL)
+                process.wait(timeout=KILL_AFTER_S)
+        for worker in self.workers:
+            self._set_ready(worker, False)
+
+    # --- our own processes ---------------------------------------------------------------------------------------
+
+    def _keep(self, worker: Worker, index: int) -> None:
+        """Run one worker's process, and its successors, until the pool stops."""
+        pause, longest = self._backoff_s
+        while not self._stopping:
+            started = self._clock.monotonic()
+            self._run(worker, index)
+            if self._stopping:
+                return
+            if self._clock.monotonic() - started > STEADY_S:
+                pause = self._backoff_s[0]
+            worker.restarts += 1
+            wait = pause * random.uniform(0.75, 1.25)
+            log.warning("amd_worker_restarts", worker=worker.name, restarts=worker.restarts, pause_s=round(wait, 2))
+            gevent.sleep(wait)
+            pause = min(pause * 2, longest)
+
+    def _run(self, worker: Worker, index: int) -> None:
+        settings = self._settings
+        port = settings.base_port + index if settings.base_port else 0
+        command = [*self._command, "--host", settings.host, "--port", str(port), "--capacity", str(settings.capacity)]
+        try:
+            # The worker holds our end of its stdin: if we are killed it reads the end of file and drains.
+            process: subprocess.Popen[str] = subprocess.Popen(
+                [*command, "--supervised"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        except OSError as error:
+            log.error("amd_worker_not_started", worker=worker.name, error=str(error))
+            return
+        worker.process = process
+        try:
+            self._follow(worker, process)
+        finally:
+            self._set_ready(worker, False)
+            worker.process = None
+            if process.poll() is None:
+                _signal(process, signal.SIGKILL)
+            code = process.wait(timeout=KILL_AFTER_S)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
+            log.info("amd_worker_ended", worker=worker.name, pid=process.pid, code=code)
+
+    def _follow(self, worker: Worker, process: subprocess.Popen[str]) -> None:
+        """Wait for the ready line, at most `start_timeout_s`, then for the end of the process."""
+        assert process.stdout is not None
+        ready = None
+        with gevent.Timeout(self._settings.start_timeout_s, False):
+            while ready is None:
+                line = process.stdout.readline()
+                if not line:
+                    break
+                ready = _READY.search(line)
+        if ready is None:
+            if process.poll() is None:
+                log.error(
+                    "amd_worker_not_ready",
+                    worker=worker.name,
+                    waited_s=self._settings.start_timeout_s,
+                    hint="its own log says why; amd.start_timeout_s is the deadline",
+                )
+            return
+        worker.url = self._advertised(ready[1])
+        worker.model, worker.capacity = ready[2], int(ready[3])
+        worker.free, worker.failures = True, 0
+        self._set_ready(worker, True)
+        log.info("amd_worker_ready", worker=worker.name, url=worker.url, model=worker.model, pid=process.pid)
+        while process.stdout.readline():
+            pass  # nothing more is expected; reading on keeps the pipe from filling
+
+    def _advertised(self, url: str) -> str:
+        """The worker's URL as FreeSWITCH reaches it."""
+        host = self._settings.advertise_host
+        return url if host is None else f"ws://{host}:{urlsplit(url).port}/amd"
+
+    # --- health --------------------------------------------------------------------------------------------------
+
+    def _watch(self, worker: Worker) -> None:
+        """Ask one worker for its health for ever."""
+        with requests.Session() as session:
+            session.trust_env = False
+            while not self._stopping:
+                own = worker in self._own
+                if worker.url is not None and (worker.ready or not own):
+                    self._judge(worker, self._health(session, worker), own)
+                gevent.sleep(self._health_interval_s)
+
+    def _judge(self, worker: Worker, health: dict[str, Any] | None, own: bool) -> None:
+        if health is not None:
+            worker.failures = 0
+            worker.streams = int(health.get("streams", 0))
+            worker.capacity = int(health.get("capacity", 0))
+            worker.lag_ms = float(health.get("lag_ms", 0.0))
+            worker.model = str(health.get("model", ""))
+            worker.free = bool(health.get("accepting", True)) and worker.streams < worker.capacity
+            if not own:
+                self._set_ready(worker, True)
+            return
+        worker.failures += 1
+        if worker.failures < HEALTH_FAILURES or not worker.ready:
+            return
+        log.error("amd_worker_silent", worker=worker.name, url=worker.url, failures=worker.failures)
+        self._set_ready(worker, False)
+        if own and worker.process is not None:
+            _signal(worker.process, signal.SIGKILL)
+
+    def _health(self, session: requests.Session, worker: Worker) -> dict[str, Any] | None:
+        """The worker's health answer; None when it gives none that can be understood in time."""
+        assert worker.url is not None
+        parts = urlsplit(worker.url)
+        host = parts.hostname
+        if worker in self._own and self._settings.advertise_host is not None:
+            host = self._settings.host
+        port = parts.port or (443 if parts.scheme == "wss" else 80)
+        scheme = "https" if parts.scheme == "wss" else "http"
+        try:
+            with session.get(
+                f"{scheme}://{host}:{port}/healthz", timeout=HEALTH_TIMEOUT_S, allow_redirects=False, stream=True
+            ) as response:
+                if response.status_code not in (200, 503):
+                    return None
+                body = json.loads(response.raw.read(MAX_HEALTH_BYTES, decode_content=True))
+        except (requests.RequestException, OSError, ValueError):
+            return None
+        return body if isinstance(body, dict) else None
+
+    def _set_ready(self, worker: Worker, ready: bool) -> None:
+        if worker.ready != ready:
+            worker.ready = ready
+            self._changed.set()
+
+
+def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
+    """Send a signal to a process that may just have ended."""
+    try:
+        process.send_signal(number)
+    except ProcessLookupError:
+        return
