@@ -1,0 +1,48 @@
+"""What a simulated node is: its limits, its gateways, how fast its time runs, who answers. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from fsbridge.simulator.farend import FarEndBook, default_book
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorSettings:
+    """Settings of one simulated FreeSWITCH node. Times in simulated seconds.
+
+    gateways: names that `sofia/gateway/<name>/…` may use, each up; `dead_gateways` are known, but nothing listens
+    there (every call fails with SIP 503). `profiles` are the SIP profiles for `sofia/<profile>/…` dial strings.
+    sounds: folder that relative file names of `playback` are looked up in, besides their own path.
+    recordings: folder that all recordings are kept within; "" refuses recording.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    password: str = "ClueCon"
+    speed: float = 1.0
+    node: str = "fs-sim-1"
+    max_sessions: int = 1000
+    sessions_per_second: int = 200
+    heartbeat_seconds: float = 20.0
+    gateways: tuple[str, ...] = ("carrier", "carrier2", "loop")
+    dead_gateways: tuple[str, ...] = ("dead",)
+    profiles: tuple[str, ...] = ("external", "internal")
+    modules: tuple[str, ...] = (
+        "mod_audio_fork",
+        "mod_commands",
+        "mod_dptools",
+        "mod_event_socket",
+        "mod_flite",
+        "mod_hash",
+        "mod_sndfile",
+        "mod_sofia",
+        "mod_spandsp",
+        "mod_tone_stream",
+    )
+    far_ends: FarEndBook = field(default_factory=default_book)
+    sounds: str = ""
+    recordings: str = ""
+    listener_queue: int = 100_000
+    """Events waiting for one listener; FreeSWITCH's own bound. A listener that lost more than 500 is cut off."""
+    max_listeners: int = 64
