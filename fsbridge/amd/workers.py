@@ -12,6 +12,7 @@ waits. A worker that is full or draining says so in its health answer and is pas
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import re
@@ -19,12 +20,13 @@ import signal
 import sys
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TextIO
 from urllib.parse import urlsplit
 
 import gevent
 import requests
 import structlog
+import urllib3
 from gevent import subprocess
 from gevent.event import Event
 
@@ -34,6 +36,8 @@ from fsbridge.supervise import Supervisor
 
 HEALTH_INTERVAL_S = 2.0
 HEALTH_TIMEOUT_S = (1.0, 2.0)
+HEALTH_DEADLINE_S = 4.0
+"""For the whole answer: the two timeouts above bound each wait, not their sum."""
 HEALTH_FAILURES = 3
 """Health checks failed in a row before a worker counts as down (and, if it is ours, is killed and replaced)."""
 MAX_HEALTH_BYTES = 16_384
@@ -64,6 +68,17 @@ class Worker:
     failures: int = 0
     restarts: int = 0
     process: subprocess.Popen[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Health:
+    """A worker's answer to GET /healthz."""
+
+    streams: int
+    capacity: int
+    lag_ms: float
+    model: str
+    accepting: bool
 
 
 class WorkerPool:
@@ -138,9 +153,10 @@ class WorkerPool:
         running = [worker.process for worker in self._own if worker.process is not None]
         for process in running:
             _signal(process, signal.SIGTERM)
-        with gevent.Timeout(timeout_s, False):
-            for process in running:
-                process.wait()
+        deadline = self._clock.monotonic() + timeout_s
+        for process in running:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.0, deadline - self._clock.monotonic()))
         for process in running:
             if process.poll() is None:
                 log.warning("amd_worker_killed", pid=process.pid, reason="did not end in time")
@@ -196,13 +212,7 @@ class WorkerPool:
     def _follow(self, worker: Worker, process: subprocess.Popen[str]) -> None:
         """Wait for the ready line, at most `start_timeout_s`, then for the end of the process."""
         assert process.stdout is not None
-        ready = None
-        with gevent.Timeout(self._settings.start_timeout_s, False):
-            while ready is None:
-                line = process.stdout.readline()
-                if not line:
-                    break
-                ready = _READY.search(line)
+        ready = gevent.with_timeout(self._settings.start_timeout_s, _ready_line, process.stdout, timeout_value=None)
         if ready is None:
             if process.poll() is None:
                 log.error(
@@ -222,59 +232,50 @@ class WorkerPool:
 
     def _advertised(self, url: str) -> str:
         """The worker's URL as FreeSWITCH reaches it."""
-        host = self._settings.advertise_host
-        return url if host is None else f"ws://{host}:{urlsplit(url).port}/amd"
+        host = self._settings.advertise_host or _local(self._settings.host)
+        return f"ws://{host}:{urlsplit(url).port}/amd"
 
     # --- health --------------------------------------------------------------------------------------------------
 
     def _watch(self, worker: Worker) -> None:
         """Ask one worker for its health for ever."""
+        own = any(worker is mine for mine in self._own)
         with requests.Session() as session:
             session.trust_env = False
             while not self._stopping:
-                own = worker in self._own
                 if worker.url is not None and (worker.ready or not own):
-                    self._judge(worker, self._health(session, worker), own)
+                    self._judge(worker, self._health(session, worker, own), own)
                 gevent.sleep(self._health_interval_s)
 
-    def _judge(self, worker: Worker, health: dict[str, Any] | None, own: bool) -> None:
+    def _judge(self, worker: Worker, health: _Health | None, own: bool) -> None:
         if health is not None:
             worker.failures = 0
-            worker.streams = int(health.get("streams", 0))
-            worker.capacity = int(health.get("capacity", 0))
-            worker.lag_ms = float(health.get("lag_ms", 0.0))
-            worker.model = str(health.get("model", ""))
-            worker.free = bool(health.get("accepting", True)) and worker.streams < worker.capacity
+            worker.streams, worker.capacity = health.streams, health.capacity
+            worker.lag_ms, worker.model = health.lag_ms, health.model
+            worker.free = health.accepting and health.streams < health.capacity
             if not own:
                 self._set_ready(worker, True)
             return
         worker.failures += 1
+        if worker.failures == HEALTH_FAILURES:
+            log.error("amd_worker_silent", worker=worker.name, url=worker.url, failures=worker.failures)
         if worker.failures < HEALTH_FAILURES or not worker.ready:
             return
-        log.error("amd_worker_silent", worker=worker.name, url=worker.url, failures=worker.failures)
         self._set_ready(worker, False)
         if own and worker.process is not None:
             _signal(worker.process, signal.SIGKILL)
 
-    def _health(self, session: requests.Session, worker: Worker) -> dict[str, Any] | None:
+    def _health(self, session: requests.Session, worker: Worker, own: bool) -> _Health | None:
         """The worker's health answer; None when it gives none that can be understood in time."""
         assert worker.url is not None
         parts = urlsplit(worker.url)
-        host = parts.hostname
-        if worker in self._own and self._settings.advertise_host is not None:
-            host = self._settings.host
-        port = parts.port or (443 if parts.scheme == "wss" else 80)
-        scheme = "https" if parts.scheme == "wss" else "http"
+        host = _local(self._settings.host) if own else parts.hostname
+        scheme, default = ("https", 443) if parts.scheme == "wss" else ("http", 80)
+        url = f"{scheme}://{host}:{parts.port or default}/healthz"
         try:
-            with session.get(
-                f"{scheme}://{host}:{port}/healthz", timeout=HEALTH_TIMEOUT_S, allow_redirects=False, stream=True
-            ) as response:
-                if response.status_code not in (200, 503):
-                    return None
-                body = json.loads(response.raw.read(MAX_HEALTH_BYTES, decode_content=True))
-        except (requests.RequestException, OSError, ValueError):
+            return gevent.with_timeout(HEALTH_DEADLINE_S, _ask, session, url, timeout_value=None)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, KeyError, TypeError, ValueError):
             return None
-        return body if isinstance(body, dict) else None
 
     def _set_ready(self, worker: Worker, ready: bool) -> None:
         if worker.ready != ready:
@@ -288,3 +289,31 @@ def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
         process.send_signal(number)
     except ProcessLookupError:
         return
+
+
+def _local(host: str) -> str:
+    """Where this machine reaches a listener: one on every address is reached by loopback."""
+    return "127.0.0.1" if host == "0.0.0.0" else host
+
+
+def _ready_line(stdout: TextIO) -> re.Match[str] | None:
+    """The worker's announcement; None when it closed its output without one."""
+    for line in stdout:
+        if match := _READY.search(line):
+            return match
+    return None
+
+
+def _ask(session: requests.Session, url: str) -> _Health | None:
+    """GET /healthz. Raises what requests, urllib3 and json raise, and KeyError or ValueError on a strange body."""
+    with session.get(url, timeout=HEALTH_TIMEOUT_S, allow_redirects=False, stream=True) as response:
+        if response.status_code not in (200, 503):
+            return None
+        body = json.loads(response.raw.read(MAX_HEALTH_BYTES, decode_content=True))
+    return _Health(
+        streams=int(body["streams"]),
+        capacity=int(body["capacity"]),
+        lag_ms=float(body["lag_ms"]),
+        model=str(body["model"]),
+        accepting=bool(body.get("accepting", True)),
+    )
