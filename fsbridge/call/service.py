@@ -1,0 +1,185 @@
+"""Placing calls and asking after them: what the REST side and the command line work with.
+
+The order of `place` is the promise "nothing dialled twice, nothing lost": the record is kept before the call
+is dialled, and the call is registered before its first command is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import structlog
+
+from amd_model.verdict import AmdOptions, Mode, Verdict
+from fsbridge.amd import fork
+from fsbridge.amd.workers import WorkerPool
+from fsbridge.call import inputs as i
+from fsbridge.call.model import Call, CallRequest, DestinationKind
+from fsbridge.call.registry import CallRegistry
+from fsbridge.call.runner import CallRunner, Parts
+from fsbridge.call.switch import Placement, Switch
+from fsbridge.clock import Clock
+from fsbridge.dialing.trunks import Route, choose
+from fsbridge.errors import FsbridgeError
+from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint, Tap
+from fsbridge.flow.library import FlowLibrary
+from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.node import Node
+from fsbridge.pool import NodePool
+from fsbridge.settings import AmdSettings, OrgSettings, Settings
+from fsbridge.store.base import Store
+
+log = structlog.get_logger(__name__)
+
+UNPLACED = "-"
+"""Node and trunk of a call that found none."""
+
+
+class ServiceDraining(FsbridgeError):
+    """The service is going down and takes no new calls."""
+
+
+@dataclass(slots=True)
+class CallService:
+    """The service's heart; the composition root gives it everything it works with."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    registry: CallRegistry
+    pool: NodePool
+    workers: WorkerPool
+    flows: FlowLibrary
+    parts: Parts
+    draining: bool = False
+
+    def place(self, org: OrgSettings, flow_id: FlowId, request: CallRequest) -> Call:
+        """Take the call on, keep it and set it going; returns its first record.
+
+        Raises FlowError when the flow does not exist or is invalid, StoreError when the call cannot be kept,
+        ServiceDraining; in each case nobody's phone rings.
+        """
+        if self.draining:
+            raise ServiceDraining("the service is shutting down; place the call on another instance")
+        self.flows.find(OrgId(org.id), flow_id)
+        route = choose(self.settings, org, request.destination)
+        request = replace(request, caller_id=request.caller_id or route.caller_id)
+        node = self.pool.choose()
+        tap, unplaceable = self._tap(request)
+        if node is None:
+            unplaceable = "no FreeSWITCH node is ready; `fsbridge doctor` says why"
+        call = Call(
+            session_id=SessionId(new_uuid()),
+            org_id=OrgId(org.id),
+            flow_id=flow_id,
+            request=request,
+            channel=ChannelUuid(new_uuid()),
+            job=JobUuid(new_uuid()),
+            node=node.name if node is not None else UNPLACED,
+            trunk=route.trunk,
+            created_at=self.clock.wall(),
+        )
+        self.store.save(call)
+        self.parts.seen(call, call)
+        endpoint = self._endpoint(request, route, node)
+        placement = Placement(endpoint, request.caller_id, self.settings.dialing.ring_timeout_s, tap)
+        runner = CallRunner(call, placement, Switch(node), self.parts)
+        self.registry.add(runner)
+        runner.post(i.Unplaceable(unplaceable) if unplaceable else i.Begin())
+        self.parts.supervisor.spawn("call", self._run, runner)
+        return call
+
+    def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:
+        """The call, live or ended, if it belongs to the organization."""
+        runner = self.registry.find(session_id)
+        if runner is not None:
+            return runner.call if runner.call.org_id == org_id else None
+        return self.store.get(org_id, session_id)
+
+    def wait(self, session_id: SessionId, timeout_s: float) -> Call | None:
+        """Hold the calling greenlet until the call is terminal and kept; None when that takes longer."""
+        runner = self.registry.find(session_id)
+        if runner is None:
+            return None
+        runner.done.wait(timeout_s)
+        return runner.call if runner.call.ended else None
+
+    def ready(self) -> list[str]:
+        """Why the service cannot take calls now, in words; empty when it can."""
+        reasons = ["shutting down"] if self.draining else []
+        try:
+            self.store.ping()
+        except FsbridgeError as error:
+            reasons.append(str(error))
+        unready = self.pool.unready()
+        if len(unready) == len(self.settings.nodes):
+            reasons.append(f"no FreeSWITCH node is ready: {', '.join(unready)}")
+        if self.settings.amd.when_unavailable == "refuse" and self.workers.choose() is None:
+            reasons.append("no AMD worker is up")
+        return reasons
+
+    def settle(self) -> int:
+        """End what an earlier run of the service left unfinished; returns how many calls there were.
+
+        A flow's place in its document does not outlive the process, so such a call cannot be continued: its
+        channel, if it still exists, is hung up, and the record gets the end that fits how far it had come.
+        """
+        left = self.store.unfinished()
+        for call in left:
+            node = self.pool.get(call.node)
+            runner = CallRunner(call, Placement(None, None, 0, None), Switch(node), self.parts)
+            self.registry.add(runner)
+            runner.post(i.StopAsked("the service was restarted during the call"))
+            self.parts.supervisor.spawn("call", self._run, runner)
+        if left:
+            log.warning("unfinished_calls_settled", calls=len(left))
+        return len(left)
+
+    def drain(self, timeout_s: float) -> int:
+        """Take no new calls, wait for the live ones, end those that outlast the wait; returns how many did."""
+        self.draining = True
+        until = self.clock.monotonic() + timeout_s
+        for runner in self.registry.all():
+            runner.done.wait(max(0.0, until - self.clock.monotonic()))
+        late = self.registry.all()
+        for runner in late:
+            runner.post(i.StopAsked("the service was stopped"))
+        for runner in late:
+            runner.done.wait(self.parts.limits.hangup_s)
+        return len(late)
+
+    def _run(self, runner: CallRunner) -> None:
+        try:
+            runner.run()
+        finally:
+            self.registry.remove(runner)
+
+    def _tap(self, request: CallRequest) -> tuple[Tap | None, str]:
+        if request.call_analysis is None or request.amd is None:
+            return None, ""
+        url = self.workers.choose()
+        if url is not None:
+            return fork.tap(url, request.amd), ""
+        log.error("no_amd_worker", policy=self.settings.amd.when_unavailable)
+        if self.settings.amd.when_unavailable == "refuse":
+            return None, "no AMD worker is up, and amd.when_unavailable is refuse"
+        return None, ""
+
+    def _endpoint(self, request: CallRequest, route: Route, node: Node | None) -> Endpoint | None:
+        if node is None:
+            return None
+        if request.destination.kind is DestinationKind.SIP_URI:
+            return SipUriEndpoint(profile=node.settings.sip_profile, uri=request.destination.value)
+        return GatewayEndpoint(gateway=route.gateways[0], number=route.number)
+
+
+def default_amd(settings: AmdSettings, allowed: frozenset[Verdict]) -> AmdOptions:
+    """The detector's options for a call that names none: a machine that may be spoken to is heard out first."""
+    return AmdOptions(
+        mode=Mode.MESSAGE_END if Verdict.ANSWERING_MACHINE in allowed else Mode.FAST,
+        total_timeout_ms=settings.total_timeout_ms,
+        initial_silence_ms=settings.initial_silence_ms,
+        after_greeting_silence_ms=settings.after_greeting_silence_ms,
+        message_end_timeout_ms=settings.message_end_timeout_ms,
+        sensitivity=settings.sensitivity,
+    )
