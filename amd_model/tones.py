@@ -1,0 +1,243 @@
+"""Signalling tones, one stream at a time, from the tone measures that come with the features.
+
+Pure Python, no torch: a frame without a tone costs a comparison or two, so thousands of streams fit on a
+core. It stands on its own: no network output is read. What is told apart, and by which published figures:
+
+* beep: one or two steady frequencies of 350–2,000 Hz, at least 0.12 s, that start and stop; told when it stops;
+* fax: CED and ANSam 2,100 ± 15 Hz (T.30 5.3.1.1; V.8 adds reversals each 450 ms), CNG 1,100 ± 38 Hz for 0.5 s
+  ± 15 % (T.30 5.3.1.2), V.21 channel 2 preamble (1,650 and 1,850 Hz, T.30 5.3.1.3);
+* progress: ringback 440+480, 400+450, 425 Hz and busy 480+620 (E.180 supplement 2), which no person or
+  machine makes;
+* SIT: three rising tones around 950, 1,400 and 1,800 Hz before an intercept (E.180 6), which are no beeps;
+* DTMF (Q.23), which is neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from amd_model.spec import FRAMES_PER_TICK, HOP_MS, TICK_MS, TONE_MEASURES
+
+_DTMF_LOW: Final = (0.697, 0.770, 0.852, 0.941)
+_DTMF_HIGH: Final = (1.209, 1.336, 1.477, 1.633)
+_PROGRESS_PAIRS: Final = ((0.440, 0.480), (0.400, 0.450), (0.480, 0.620), (0.350, 0.440))
+_PROGRESS_SINGLE: Final = (0.425, 0.440, 0.450)
+_SIT_FIRST: Final = (0.9138, 0.9852)
+_SIT_SECOND: Final = (1.3706, 1.4285)
+_SIT_THIRD: Final = 1.7767
+
+# Share of the power that the peaks must hold for a frame to be tonal.
+ENTER_SHARE: Final = 0.72
+STAY_SHARE: Final = 0.5
+# A tone does not move; the steadiest vowel drifts by more than this over 0.12 s.
+DRIFT_KHZ: Final = 0.010
+MIN_LEVEL: Final = -1.25  # −75 dBFS: below this a share means nothing
+MIN_FRAMES: Final = 5
+MAX_BEEP_FRAMES: Final = 175  # 3.5 s: longer is a line fault or a fax
+GAP_FRAMES: Final = 2  # a lost packet, a phase reversal
+FSK_SHARE: Final = 0.8
+FSK_FRAMES: Final = 20
+CED_FRAMES: Final = 20
+
+
+class ToneKind(StrEnum):
+    """What a tone means."""
+
+    BEEP = "beep"
+    CED = "ced"
+    CNG = "cng"
+    V21 = "v21"
+    PROGRESS = "progress"
+    SIT = "sit"
+
+    @property
+    def is_fax(self) -> bool:
+        """True for the three tones only a fax machine makes."""
+        return self in (ToneKind.CED, ToneKind.CNG, ToneKind.V21)
+
+
+@dataclass(frozen=True, slots=True)
+class Tone:
+    """One tone heard: milliseconds since the stream's first sample; ``second_hz`` is 0 for a single tone."""
+
+    kind: ToneKind
+    start_ms: int
+    end_ms: int
+    frequency_hz: float
+    second_hz: float = 0.0
+
+
+class ToneTracker:
+    """Follows one stream. Mutable on purpose: it is touched fifty times a second in thousands of streams."""
+
+    __slots__ = (
+        "_count",
+        "_first",
+        "_frame",
+        "_fsk",
+        "_gap",
+        "_last_end",
+        "_last_khz",
+        "_level",
+        "_loud_before",
+        "_previous_level",
+        "_second",
+        "_share",
+        "_start",
+        "_told",
+    )
+
+    def __init__(self) -> None:
+        self._frame = 0
+        self._count = 0  # tonal frames in the run that is open, 0 when none is
+        self._start = 0
+        self._gap = 0
+        self._first = 0.0
+        self._second = 0.0
+        self._share = 0.0
+        self._level = 0.0
+        self._told = False
+        self._loud_before = False
+        self._previous_level = -3.0
+        self._fsk = 0
+        self._last_end = -1_000
+        self._last_khz = 0.0
+
+    @property
+    def active(self) -> bool:
+        """True while a tone long enough to be one is sounding."""
+        return self._count >= MIN_FRAMES
+
+    def feed(self, measures: Sequence[float]) -> list[Tone]:
+        """One tick's measures (FRAMES_PER_TICK × TONE_MEASURES, frame by frame) → the tones that became known."""
+        found: list[Tone] = []
+        for at in range(0, FRAMES_PER_TICK * TONE_MEASURES, TONE_MEASURES):
+            first, share, second, second_share, level, fsk = measures[at : at + TONE_MEASURES]
+            if fsk < FSK_SHARE or level < MIN_LEVEL:
+                self._fsk = max(0, self._fsk - 4)
+            elif share < 0.9:  # a pure tone that happens to lie in the band is no modem
+                self._fsk += 1
+                if self._fsk == FSK_FRAMES:
+                    start = max(0, self._now() - FSK_FRAMES * HOP_MS)
+                    found.append(Tone(ToneKind.V21, start, self._now(), 1_750.0))
+            if self._count or share > 0.3:
+                # A second peak counts when it is within 12 dB of the first; the pair is kept in order.
+                if second_share > 0.06 * share and second_share > 0.05:
+                    share += second_share
+                    if second < first:
+                        first, second = second, first
+                else:
+                    second = 0.0
+                self._follow(first, second, share, level, found)
+            self._previous_level = level
+            self._frame += 1
+        return found
+
+    def finish(self) -> list[Tone]:
+        """The stream ended: a tone that was sounding is over."""
+        found: list[Tone] = []
+        self._close(found, -3.0)
+        return found
+
+    def _now(self) -> int:
+        """The middle of the frame at hand, in milliseconds."""
+        return self._frame * HOP_MS
+
+    def _follow(self, first: float, second: float, share: float, level: float, found: list[Tone]) -> None:
+        if self._count:
+            same = (
+                share > STAY_SHARE
+                and level > self._level - 1.0  # 20 dB below the run's mean it has stopped
+                and abs(first - self._first) < DRIFT_KHZ
+                and ((second > 0.0) == (self._second > 0.0) and abs(second - self._second) < 2 * DRIFT_KHZ)
+            )
+            if same:
+                n = self._count
+                self._count = n + 1
+                self._gap = 0
+                self._first += (first - self._first) / (n + 1)
+                self._second += (second - self._second) / (n + 1)
+                self._level += (level - self._level) / (n + 1)
+                self._share += (share - self._share) / (n + 1)
+                if self._count == CED_FRAMES and not self._told and self._is_ced():
+                    self._told = True
+                    found.append(self._tone(ToneKind.CED, self._now()))
+                return
+            # A frame that holds a tone's first or last few milliseconds is still of it, only less pure.
+            self._gap += 1
+            if self._gap <= GAP_FRAMES and self._count >= 3:
+                return
+            self._close(found, level)
+        if share > ENTER_SHARE and level > MIN_LEVEL:
+            self._count = 1
+            self._gap = 0
+            self._start = self._frame
+            self._first, self._second, self._level, self._share = first, second, level, share
+            self._told = False
+            self._loud_before = self._previous_level > level - 0.15
+
+    def _close(self, found: list[Tone], level_after: float) -> None:
+        count, self._count = self._count, 0
+        if not count:
+            return
+        end = self._now() - self._gap * HOP_MS
+        kind = self._kind(count, level_after)
+        if kind is not None and not self._told:
+            found.append(self._tone(kind, end))
+        if count >= MIN_FRAMES:
+            self._last_end, self._last_khz = end, self._first
+
+    def _kind(self, count: int, level_after: float) -> ToneKind | None:
+        first, second = self._first, self._second
+        if count < MIN_FRAMES or self._told:
+            return None
+        if self._is_progress():
+            return ToneKind.PROGRESS
+        if self._is_sit():
+            return ToneKind.SIT
+        if second and _near(first, _DTMF_LOW, 0.018) and _near(second, _DTMF_HIGH, 0.018):
+            return None
+        if not second and abs(first - 1.1) <= 0.038 and 20 <= count <= 31:
+            return ToneKind.CNG
+        if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or self._share < 0.68:
+            return None
+        # A note of music or a vowel is followed by sound as loud; a beep stops.
+        if level_after > self._level - 0.2:
+            return None
+        return ToneKind.BEEP
+
+    def _is_ced(self) -> bool:
+        return not self._second and abs(self._first - 2.1) <= 0.020
+
+    def _is_progress(self) -> bool:
+        first, second = self._first, self._second
+        if second:
+            return any(abs(first - a) < 0.012 and abs(second - b) < 0.014 for a, b in _PROGRESS_PAIRS)
+        return self._count >= 12 and _near(first, _PROGRESS_SINGLE, 0.012)
+
+    def _is_sit(self) -> bool:
+        if self._second:
+            return False
+        follows = self._start * HOP_MS - self._last_end < 120
+        if _near(self._first, _SIT_SECOND, 0.02):
+            return follows and _near(self._last_khz, _SIT_FIRST, 0.02)
+        return follows and abs(self._first - _SIT_THIRD) < 0.02 and _near(self._last_khz, _SIT_SECOND, 0.02)
+
+    def _tone(self, kind: ToneKind, end_ms: int) -> Tone:
+        return Tone(
+            kind,
+            self._start * HOP_MS,
+            max(end_ms, self._start * HOP_MS + HOP_MS),
+            round(self._first * 1000.0, 1),
+            round(self._second * 1000.0, 1),
+        )
+
+
+def _near(value: float, centres: Sequence[float], tolerance: float) -> bool:
+    return any(abs(value - centre) <= tolerance for centre in centres)
+
+
+assert HOP_MS * FRAMES_PER_TICK == TICK_MS
