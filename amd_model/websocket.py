@@ -190,7 +190,8 @@ class AudioReceiver:
 
     After each `receive`:
 
-    * `audio` has grown by the payload of every complete binary message: the owner consumes it from the front;
+    * `audio` (the owner's own buffer, if it gave one) has grown by the payload of every complete binary message:
+      the owner consumes it from the front;
     * `texts` holds complete text messages, oldest first: the owner empties it;
     * `outgoing` holds bytes to send (pongs, the close frame): the owner empties it;
     * `close_code` is set once the connection is over, by the peer's close frame (its code, 1005 if it had none)
@@ -201,8 +202,8 @@ class AudioReceiver:
 
     __slots__ = ("_message", "_message_opcode", "_rest", "audio", "close_code", "discard", "fault", "outgoing", "texts")
 
-    def __init__(self) -> None:
-        self.audio = bytearray()
+    def __init__(self, audio: bytearray | None = None) -> None:
+        self.audio = bytearray() if audio is None else audio
         self.texts: list[str] = []
         self.outgoing = b""
         self.close_code: int | None = None

@@ -4,9 +4,10 @@
 
 A worker (its own process) is loaded by a second process through real WebSockets: every stream sends the
 20 ms frames of mod_audio_fork at real pace, keeps quiet for a random while and then plays recorded speech
-or a recorded greeting, until its verdict comes; then another stream takes its place, so the number under
-analysis stays the same. *Lag* is from the moment the last frame that the verdict rests on was sent until
-the verdict was read. The peer is the same network fed one stream at a time, in the same run.
+or a recorded greeting, until its verdict comes (by its own time-out at the latest); then another stream
+takes its place, so the number under analysis stays the same. *Lag* is from the moment the last frame that
+the verdict rests on was sent until the verdict was read. The peer is the same network fed one stream at a
+time, in the same run.
 
 A load generator that cannot keep its own pace would measure itself: its lateness is reported beside the
 rest, and lags count from the moment a frame was really sent.
@@ -29,6 +30,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,7 +46,9 @@ AUDIO = ROOT / "fsbridge" / "simulator" / "audio"
 FRAME_S = 0.02
 FRAME_BYTES = 320
 MASK = b"\x5a\xa5\x3c\xc3"
-QUIET_S = (2.0, 15.0)
+QUIET_S = (1.0, 8.0)
+TIMEOUT_MS = (5_000, 16_000)
+"""Each stream's own total timeout: a verdict comes by it at the latest, whatever the model thinks of the audio."""
 OPTIONS = AmdOptions(initial_silence_ms=20_000, total_timeout_ms=59_000)
 
 Row = dict[str, Any]
@@ -100,8 +104,6 @@ class Load:
         self.random = random.Random(seed)
         self.clips = clips()
         self.silence = frame(bytes(FRAME_BYTES))
-        metadata = encode_options(OPTIONS).encode()
-        self.metadata = b"\x81\xfe" + struct.pack("!H", len(metadata)) + MASK + apply_mask(metadata, MASK)
         self.poll = select.epoll()
         self.open: dict[int, LoadStream] = {}
         self.waiting: dict[int, socket.socket] = {}
@@ -180,7 +182,9 @@ class Load:
                 self.poll.unregister(fd)
                 sock.close()
                 return
-            sock.send(self.metadata)
+            timeout_ms = self.random.randint(*TIMEOUT_MS)
+            metadata = encode_options(replace(OPTIONS, total_timeout_ms=timeout_ms)).encode()
+            sock.send(b"\x81\xfe" + struct.pack("!H", len(metadata)) + MASK + apply_mask(metadata, MASK))
             quiet = int(self.random.uniform(*QUIET_S) / FRAME_S)
             due = time.monotonic() + self.random.random() * FRAME_S
             stream = LoadStream(sock, self.random.choice(self.clips), quiet, due)

@@ -1,0 +1,139 @@
+"""``python -m amd_model serve | classify FILE… | evaluate CASES.tsv …``.
+
+``serve`` is a gevent program, so it patches before anything else is imported; the other two are plain ones.
+This is the only place of the package that patches, sets torch's threads, or touches signals and logging.
+"""
+
+from __future__ import annotations
+
+import sys
+
+if len(sys.argv) > 1 and sys.argv[1] == "serve" and __name__ == "__main__":
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import argparse
+import ctypes
+import gc
+import logging
+import signal
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+import torch
+
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt(3)
+_KEEP_BYTES = 64 << 20
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one of the three commands; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments[0] if arguments else ""
+    if command == "serve":
+        return _serve(_serve_arguments().parse_args(arguments[1:]))
+    _use_one_thread()
+    if command == "classify":
+        from amd_model import classify
+
+        return classify.run(arguments[1:])
+    if command == "evaluate":
+        from amd_model import evaluate
+
+        return evaluate.run(arguments[1:])
+    print(__doc__ or "", file=sys.stdout if command in ("-h", "--help") else sys.stderr)
+    return 0 if command in ("-h", "--help") else 2
+
+
+def _serve_arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m amd_model serve", description="Serve the detector to FreeSWITCH's taps")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default %(default)s)")
+    parser.add_argument("--port", type=_in_range(0, 65_535), default=9201, help="0 takes a free one")
+    parser.add_argument("--capacity", type=_in_range(1, 20_000), default=1_500, help="streams under analysis at once")
+    parser.add_argument("--weights", type=Path, help="another model than the shipped one")
+    parser.add_argument("--drain-s", type=float, default=35.0, help="time to finish streams after SIGTERM")
+    parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of key=value")
+    parser.add_argument("--supervised", action="store_true", help="drain when standard input ends: the parent is gone")
+    return parser
+
+
+def _in_range(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} is not from {low} to {high}")
+        return value
+
+    return number
+
+
+def _serve(options: argparse.Namespace) -> int:
+    import gevent
+    from gevent import monkey
+
+    if not monkey.is_module_patched("socket"):
+        raise RuntimeError("serve needs gevent's patch before every import: run it as python -m amd_model serve")
+    from amd_model import checkpoint
+    from amd_model.server import AmdServer, ServeSettings
+
+    _log_to_stderr(options.log_json)
+    _use_one_thread()
+    _keep_freed_memory()
+    settings = ServeSettings(options.host, options.port, options.capacity, options.drain_s)
+    try:
+        model = checkpoint.load(options.weights)
+        server = AmdServer(model, settings, lambda: checkpoint.load(options.weights))
+        server.start()
+    except (checkpoint.CheckpointError, OSError) as error:
+        print(f"amd worker not started: {error}", file=sys.stderr)
+        return 1
+    gevent.signal_handler(signal.SIGTERM, server.drain)
+    gevent.signal_handler(signal.SIGINT, server.drain)
+    gevent.signal_handler(signal.SIGHUP, server.reload)
+    if options.supervised:
+        server.drain_at_end_of(sys.stdin.fileno())
+    gc.collect()
+    gc.freeze()  # the modules' objects are for ever: no collection needs to walk them again
+    print(f"amd worker ready on {server.url} model={server.model_version} capacity={server.capacity}", flush=True)
+    server.run()
+    return 0
+
+
+def _use_one_thread() -> None:
+    """One core a process: torch's own threads only get in each other's way (and in other workers')."""
+    torch.set_num_threads(1)
+    if torch.get_num_interop_threads() != 1:  # may be set once only
+        torch.set_num_interop_threads(1)
+
+
+def _keep_freed_memory() -> None:
+    """Let malloc keep what a batch frees; else each batch maps and faults in its buffers anew (1.5 times slower)."""
+    try:
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_MMAP_THRESHOLD, _KEEP_BYTES // 2)
+        libc.mallopt(_TRIM_THRESHOLD, _KEEP_BYTES)
+    except (OSError, AttributeError):  # not glibc: slower, nothing else
+        return
+
+
+def _log_to_stderr(as_json: bool) -> None:
+    """Standard output is for the ready line."""
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer() if as_json else structlog.processors.LogfmtRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Many streams through one network: whatever ticks are due go through together, in chunks of `CHUNK`.
+
+One by one, a core does a few hundred streams; in batches it does thousands, and a batch gives each stream
+exactly what it would have got alone (the window is fixed, the state is one row of a matrix). The engine knows
+no sockets and no clock. It is single-threaded: whoever reads the sockets calls `run`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from amd_model.checkpoint import LoadedModel
+from amd_model.decision import DecisionState, decide
+from amd_model.spec import CONTEXT_SAMPLES, TICK_SAMPLES
+from amd_model.verdict import AmdEvent, AmdOptions
+
+CHUNK = 256
+"""Beyond this a larger batch is no faster, and its buffers leave the cache."""
+MAX_TICKS_A_RUN = 4
+"""A stream that fell behind (its switch sent two seconds at once) catches up over several runs."""
+
+TICK_BYTES = 2 * TICK_SAMPLES
+CONTEXT_BYTES = 2 * CONTEXT_SAMPLES
+WINDOW_BYTES = CONTEXT_BYTES + TICK_BYTES
+
+
+class Analysis:
+    """One stream's place in the engine. `audio` grows at its end by the owner and is consumed by the engine.
+
+    `options` may be set until the first tick was analysed; `finished` is true once no further event can come.
+    """
+
+    __slots__ = ("audio", "finished", "options", "row", "state", "ticks")
+
+    def __init__(self, row: int, state: DecisionState) -> None:
+        self.row = row
+        # A stream starts with silence behind it: the first tick's window has its context in front.
+        self.audio = bytearray(CONTEXT_BYTES)
+        self.options = AmdOptions()
+        self.state = state
+        self.ticks = 0
+        self.finished = False
+
+    @property
+    def due(self) -> bool:
+        """True when a whole tick of audio is waiting."""
+        return len(self.audio) >= WINDOW_BYTES
+
+
+class BatchEngine:
+    """One model and the streams it serves, at most `capacity`."""
+
+    def __init__(self, model: LoadedModel, capacity: int) -> None:
+        self._model = model
+        self._capacity = capacity
+        self.version = model.version
+        self._fresh = model.net.initial_state(1)
+        self._states = self._fresh[:0]
+        self._free: list[int] = []
+
+    @property
+    def streams(self) -> int:
+        """Streams open now."""
+        return len(self._states) - len(self._free)
+
+    def open(self) -> Analysis | None:
+        """A place for a new stream; None when all are taken."""
+        if not self._free and not self._grow():
+            return None
+        row = self._free.pop()
+        self._states[row] = self._fresh
+        return Analysis(row, self._model.start())
+
+    def close(self, analysis: Analysis) -> None:
+        """Give a place back. Call it once for each `open`."""
+        analysis.finished = True
+        self._free.append(analysis.row)
+
+    def run(self, due: Sequence[Analysis]) -> tuple[list[tuple[Analysis, list[AmdEvent]]], int]:
+        """Analyse the ticks that are waiting; returns the streams that said something, and the ticks done.
+
+        Streams without a whole tick are passed over. A finished stream is analysed no further, and its place
+        is still the caller's to `close`.
+        """
+        events: dict[Analysis, list[AmdEvent]] = {}
+        ticks = 0
+        for _ in range(MAX_TICKS_A_RUN):
+            ready = [analysis for analysis in due if analysis.due and not analysis.finished]
+            if not ready:
+                break
+            for start in range(0, len(ready), CHUNK):
+                chunk = ready[start : start + CHUNK]
+                for analysis, outputs in zip(chunk, self._infer(chunk), strict=True):
+                    analysis.state, said = decide(analysis.state, outputs, analysis.options, analysis.ticks)
+                    analysis.ticks += 1
+                    analysis.finished = analysis.state.done
+                    if said:
+                        events.setdefault(analysis, []).extend(said)
+            ticks += len(ready)
+        return list(events.items()), ticks
+
+    def warm_up(self) -> float:
+        """Run full and small batches before anybody waits for one; returns seconds for a full one."""
+        for size in (1, CHUNK // 4, CHUNK, CHUNK):
+            started = time.perf_counter()
+            self._model.tick(torch.zeros(size, WINDOW_BYTES // 2), self._fresh.repeat(size, 1))
+        return time.perf_counter() - started
+
+    def _grow(self) -> bool:
+        """Places are made as they are needed, in steps, so that an idle worker is small."""
+        have = len(self._states)
+        more = min(self._capacity - have, CHUNK)
+        if more <= 0:
+            return False
+        self._states = torch.cat((self._states, self._fresh.repeat(more, 1)))
+        self._free = list(range(have + more - 1, have - 1, -1))
+        return True
+
+    def _infer(self, chunk: Sequence[Analysis]) -> list[list[float]]:
+        """One tick of each stream: the rows of outputs that `amd_model.spec` describes."""
+        pcm = bytearray()
+        for analysis in chunk:
+            audio = analysis.audio
+            pcm += audio[:WINDOW_BYTES]
+            del audio[:TICK_BYTES]
+        windows = np.frombuffer(pcm, dtype="<i2").reshape(len(chunk), -1)
+        rows = torch.tensor([analysis.row for analysis in chunk])
+        samples = torch.from_numpy(windows.astype(np.float32) * np.float32(1 / 32_768))
+        outputs, states = self._model.tick(samples, self._states[rows])
+        self._states[rows] = states
+        result: list[list[float]] = outputs.tolist()
+        return result

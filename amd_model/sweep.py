@@ -1,0 +1,295 @@
+"""Reading thousands of audio sockets on a timetable, instead of being woken for every frame.
+
+A wake-up a frame costs 11 to 33 microseconds; the network only wants 100 ms of audio at a time. So a cycle of
+100 ms is cut into `GROUPS` slots; each slot reads the sockets of one group, without blocking and once each, and
+hands the streams that have a whole tick of audio to the batch engine together. Rules:
+
+* A stream that lacks its tick moves on to the next slot's group. So it settles in the slot that comes just
+  after its own ticks are complete, and waits one slot at worst, not one cycle. One that stays silent stops moving.
+* One bounded `recv` a stream and turn: a flooding peer gets its share and no more, and is stopped by its own
+  TCP window once `MAX_PENDING_BYTES` of its audio are waiting.
+* A stream with its verdict is only drained, seldom and unread, until the switch closes it.
+* Whatever one peer does wrong ends that stream alone.
+
+This module does the reading and the closing; when to run a slot is the server's business.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from amd_model import websocket
+from amd_model.batch import Analysis, BatchEngine
+from amd_model.verdict import AmdOptions, WireError, decode_options, encode_event
+from amd_model.websocket import AudioReceiver
+
+GROUPS = 5
+CYCLE_S = 0.1
+SLOT_S = CYCLE_S / GROUPS
+DRAIN_GROUPS = 15
+"""Slots between two looks at a stream that has its verdict (0.3 s)."""
+
+RECV_BYTES = 16_384
+DRAIN_RECV_BYTES = 65_536
+MAX_PENDING_BYTES = 32_000
+MAX_OUTGOING_BYTES = 16_384
+MAX_MISSES = 2 * GROUPS
+IDLE_S = 30.0
+"""Audio flows all the time, silence included; nothing for this long means that the other side is gone."""
+ANALYSIS_S = 300.0
+"""Longest wall time a stream may hold its place; the longest timeouts a call can ask for end before it."""
+CLOSING_S = 1.0
+"""How long we wait for the peer's end after our close frame."""
+
+log = structlog.get_logger(__name__)
+
+
+class Counters(Protocol):
+    """What the sweep tells about itself; see `amd_model.server_metrics`."""
+
+    def verdict(self, result: str) -> None: ...
+
+    def ended(self, how: str) -> None: ...
+
+    def bad_metadata(self) -> None: ...
+
+
+class Stream:
+    """One audio socket. `analysis` is None once the last event was sent (or the peer left)."""
+
+    __slots__ = (
+        "analysis",
+        "closing_until",
+        "engine",
+        "heard_at",
+        "misses",
+        "opened_at",
+        "outgoing",
+        "receiver",
+        "sock",
+        "waits_for_metadata",
+    )
+
+    def __init__(self, sock: socket.socket, engine: BatchEngine, analysis: Analysis, now: float) -> None:
+        self.sock = sock
+        self.engine = engine
+        self.analysis: Analysis | None = analysis
+        self.receiver = AudioReceiver(analysis.audio)
+        self.outgoing = b""
+        self.opened_at = now
+        self.heard_at = now
+        self.misses = 0
+        self.waits_for_metadata = True
+        self.closing_until: float | None = None
+
+
+class Sweep:
+    """All streams of one worker. Not thread-safe: one greenlet calls `turn`, others of the same thread `add`."""
+
+    def __init__(self, counters: Counters, clock: Callable[[], float]) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._active: list[dict[int, Stream]] = [{} for _ in range(GROUPS)]
+        self._drained: list[dict[int, Stream]] = [{} for _ in range(DRAIN_GROUPS)]
+        self._slot = 0
+        self._serial = 0
+
+    @property
+    def active(self) -> int:
+        """Streams under analysis."""
+        return sum(len(group) for group in self._active)
+
+    @property
+    def draining(self) -> int:
+        """Streams that have their verdict, or are closing."""
+        return sum(len(group) for group in self._drained)
+
+    def add(self, sock: socket.socket, engine: BatchEngine, analysis: Analysis, first: bytes = b"") -> None:
+        """Own a non-blocking socket whose upgrade was answered; `first` is what came behind its handshake."""
+        stream = Stream(sock, engine, analysis, self._clock())
+        self._serial += 1
+        self._active[(self._slot + 1) % GROUPS][self._serial] = stream
+        if first:
+            self._take(stream, first)
+
+    def turn(self) -> int:
+        """Run one slot: read its group, analyse what is due, answer. Returns how many ticks were analysed."""
+        slot = self._slot
+        self._slot += 1
+        now = self._clock()
+        group = self._active[slot % GROUPS]
+        following = self._active[(slot + 1) % GROUPS]
+        due: dict[BatchEngine, dict[Analysis, int]] = {}
+        for serial, stream in list(group.items()):
+            self._read(stream, now, RECV_BYTES)
+            analysis = stream.analysis
+            if analysis is None:
+                del group[serial]
+                self._retire(serial, stream)
+            elif analysis.due:
+                stream.misses = 0
+                due.setdefault(stream.engine, {})[analysis] = serial
+            elif stream.misses < MAX_MISSES:
+                stream.misses += 1
+                del group[serial]
+                following[serial] = stream
+        ticks = 0
+        for engine, analyses in due.items():
+            results, done = engine.run(list(analyses))
+            ticks += done
+            for analysis, events in results:
+                serial = analyses[analysis]
+                stream = group[serial]
+                for event in events:
+                    self._send(stream, websocket.text_frame(encode_event(event)))
+                    if event.result is not None:
+                        self._counters.verdict(event.result.value)
+                if analysis.finished and stream.analysis is not None:
+                    self._release(stream)
+                    self._counters.ended("verdict")
+                if stream.analysis is None:
+                    del group[serial]
+                    self._retire(serial, stream)
+        self._drain(slot, now)
+        return ticks
+
+    def close_all(self, code: int, reason: str, only_finished: bool = False) -> None:
+        """Begin the close of every stream (or of those only that have their verdict)."""
+        now = self._clock()
+        if not only_finished:
+            for group in self._active:
+                for serial, stream in list(group.items()):
+                    del group[serial]
+                    self._release(stream)
+                    self._counters.ended("shutdown")
+                    self._retire(serial, stream)
+        for group in self._drained:
+            for stream in group.values():
+                if stream.closing_until is None:
+                    self._close(stream, websocket.close_frame(code, reason), now)
+
+    def abandon(self) -> None:
+        """Close every socket at once, without ceremony."""
+        for group in (*self._active, *self._drained):
+            for stream in group.values():
+                self._release(stream)
+                stream.sock.close()
+            group.clear()
+
+    def _drain(self, slot: int, now: float) -> None:
+        group = self._drained[slot % DRAIN_GROUPS]
+        for serial, stream in list(group.items()):
+            if stream.closing_until is None:
+                self._read(stream, now, DRAIN_RECV_BYTES)
+                if stream.closing_until is None:
+                    continue
+            if self._closed(stream, now):
+                stream.sock.close()
+                del group[serial]
+
+    def _read(self, stream: Stream, now: float, limit: int) -> None:
+        """One bounded recv and what follows from it."""
+        if len(stream.receiver.audio) < MAX_PENDING_BYTES:
+            try:
+                data = stream.sock.recv(limit)
+            except BlockingIOError:
+                if now - stream.heard_at > IDLE_S:
+                    self._end(stream, websocket.close_frame(websocket.GOING_AWAY, "nothing heard"), now, "idle")
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._end(stream, b"", now, "eof")
+                return
+            stream.heard_at = now
+            self._take(stream, data)
+        if stream.analysis is not None and now - stream.opened_at > ANALYSIS_S:
+            self._end(stream, websocket.close_frame(websocket.POLICY, "no end of the analysis"), now, "overdue")
+
+    def _take(self, stream: Stream, data: bytes) -> None:
+        receiver = stream.receiver
+        receiver.receive(data)
+        if receiver.texts:
+            self._metadata(stream)
+        if receiver.outgoing or stream.outgoing:
+            outgoing, receiver.outgoing = receiver.outgoing, b""
+            self._send(stream, outgoing)
+        if receiver.close_code is not None and stream.closing_until is None:
+            if receiver.fault:
+                log.warning("amd_stream_fault", fault=receiver.fault, code=receiver.close_code)
+            self._end(stream, b"", self._clock(), "fault" if receiver.fault else "closed")
+
+    def _metadata(self, stream: Stream) -> None:
+        """The first text message is the call's options; later ones (`uuid_audio_fork … send_text`) mean nothing."""
+        text = stream.receiver.texts[0]
+        stream.receiver.texts.clear()
+        if not stream.waits_for_metadata or stream.analysis is None:
+            return
+        stream.waits_for_metadata = False
+        try:
+            options = decode_options(text)
+        except WireError as error:
+            self._counters.bad_metadata()
+            log.warning("amd_bad_metadata", error=str(error), used="default options")
+            options = AmdOptions()
+        stream.analysis.options = options
+
+    def _send(self, stream: Stream, frame: bytes) -> None:
+        """Send without waiting; what the socket does not take goes out at a later turn."""
+        if stream.closing_until is not None:
+            return
+        data = stream.outgoing + frame
+        try:
+            sent = stream.sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._end(stream, b"", self._clock(), "eof")
+            return
+        stream.outgoing = data[sent:]
+        if len(stream.outgoing) > MAX_OUTGOING_BYTES:
+            self._end(stream, b"", self._clock(), "stuck")
+
+    def _end(self, stream: Stream, close_frame: bytes, now: float, how: str) -> None:
+        """The stream is over before, or after, its verdict."""
+        if stream.analysis is not None:
+            self._counters.ended(how)
+            self._release(stream)
+        self._close(stream, close_frame, now)
+
+    def _close(self, stream: Stream, close_frame: bytes, now: float) -> None:
+        """Say goodbye and shut our direction. Closing at once would reset the connection under the close frame."""
+        if close_frame:
+            self._send(stream, close_frame)
+        if stream.closing_until is None:
+            stream.closing_until = now + CLOSING_S
+            try:
+                stream.sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                stream.closing_until = now
+
+    def _closed(self, stream: Stream, now: float) -> bool:
+        """Read away what a closing peer still sends; True at its end or when it had time enough."""
+        if stream.closing_until is None or now >= stream.closing_until:
+            return True
+        try:
+            return not stream.sock.recv(DRAIN_RECV_BYTES)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+
+    def _release(self, stream: Stream) -> None:
+        """Give the place in the batch back; audio is not looked at any more."""
+        if stream.analysis is not None:
+            stream.engine.close(stream.analysis)
+            stream.analysis = None
+        stream.receiver.discard = True
+        stream.receiver.audio.clear()
+
+    def _retire(self, serial: int, stream: Stream) -> None:
+        self._drained[(self._slot + serial) % DRAIN_GROUPS][serial] = stream
