@@ -11,7 +11,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fsbridge.call.model import Call
+from fsbridge.errors import FsbridgeError
 from fsbridge.ids import OrgId, SessionId
+
+
+class StoreError(FsbridgeError):
+    """The store cannot be read or written; the message says what to do about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,151 @@
+"""A call as plain JSON values and back, exactly. Pure.
+
+Every field survives the round trip except `deadlines`: those are monotonic times, which mean nothing to another
+process; a restarted controller sets its own. `webhook_auth` goes through `seal` on the way out and `open_` on
+the way in, so this form never holds it in clear. The form carries a version; a reader that meets a newer one
+says so instead of guessing. Used by the stores only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from amd_model.verdict import AmdOptions, Reason, Verdict
+from amd_model.verdict import Mode as AmdMode
+from fsbridge.call.model import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.outcome import FailureReason, HangupInfo
+
+VERSION = 1
+
+Seal = Callable[[str], str]
+"""Encrypts a text into a text; its inverse is also of this type."""
+
+
+class CodecError(ValueError):
+    """The values are not a call in a form that this version understands; the message names what is wrong."""
+
+
+def to_dict(call: Call, seal: Seal) -> dict[str, Any]:
+    """The call as JSON values; `deadlines` left out, `webhook_auth` sealed."""
+    return {
+        "v": VERSION,
+        "session_id": call.session_id,
+        "org_id": call.org_id,
+        "flow_id": call.flow_id,
+        "request": _request_to_dict(call.request, seal),
+        "channel": call.channel,
+        "job": call.job,
+        "node": call.node,
+        "trunk": call.trunk,
+        "created_at": call.created_at,
+        "phase": call.phase.value,
+        "channel_seen": call.channel_seen,
+        "ringing": call.ringing,
+        "answered_at": call.answered_at,
+        "completed_at": call.completed_at,
+        "tap_connected": call.tap_connected,
+        "analysis": None if call.analysis is None else _analysis_to_dict(call.analysis),
+        "answer_told": call.answer_told,
+        "flow_started": call.flow_started,
+        "failure": None if call.failure is None else call.failure.value,
+        "failure_detail": call.failure_detail,
+        "hangup": None if call.hangup is None else _hangup_to_dict(call.hangup),
+        "kills": call.kills,
+    }
+
+
+def from_dict(values: Mapping[str, Any], open_: Seal) -> Call:
+    """The inverse of `to_dict`. Raises CodecError on a newer version or a damaged record."""
+    if values.get("v") != VERSION:
+        raise CodecError(f"record version {values.get('v')!r}; this fsbridge reads version {VERSION}")
+    try:
+        analysis, failure, hangup = values["analysis"], values["failure"], values["hangup"]
+        return Call(
+            session_id=SessionId(values["session_id"]),
+            org_id=OrgId(values["org_id"]),
+            flow_id=FlowId(values["flow_id"]),
+            request=_request_from_dict(values["request"], open_),
+            channel=ChannelUuid(values["channel"]),
+            job=JobUuid(values["job"]),
+            node=values["node"],
+            trunk=values["trunk"],
+            created_at=values["created_at"],
+            phase=Phase(values["phase"]),
+            channel_seen=values["channel_seen"],
+            ringing=values["ringing"],
+            answered_at=values["answered_at"],
+            completed_at=values["completed_at"],
+            tap_connected=values["tap_connected"],
+            analysis=None if analysis is None else _analysis_from_dict(analysis),
+            answer_told=values["answer_told"],
+            flow_started=values["flow_started"],
+            failure=None if failure is None else FailureReason(failure),
+            failure_detail=values["failure_detail"],
+            hangup=None if hangup is None else HangupInfo(**hangup),
+            kills=values["kills"],
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CodecError(f"damaged record: {type(error).__name__}: {error}") from error
+
+
+def _request_to_dict(request: CallRequest, seal: Seal) -> dict[str, Any]:
+    wanted, amd = request.call_analysis, request.amd
+    return {
+        "destination": {"kind": request.destination.kind.value, "value": request.destination.value},
+        "caller_id": request.caller_id,
+        "mode": request.mode.value,
+        "call_analysis": None if wanted is None else sorted(verdict.value for verdict in wanted),
+        "amd": None if amd is None else {**{name: getattr(amd, name) for name in amd.LIMITS}, "mode": amd.mode.value},
+        "variables": dict(request.variables),
+        "metadata": request.metadata,
+        "webhook_url": request.webhook_url,
+        "webhook_auth": None if request.webhook_auth is None else seal(request.webhook_auth),
+    }
+
+
+def _request_from_dict(values: Mapping[str, Any], open_: Seal) -> CallRequest:
+    wanted, amd, auth = values["call_analysis"], values["amd"], values["webhook_auth"]
+    destination = values["destination"]
+    return CallRequest(
+        destination=Destination(DestinationKind(destination["kind"]), destination["value"]),
+        caller_id=values["caller_id"],
+        mode=Mode(values["mode"]),
+        call_analysis=None if wanted is None else frozenset(Verdict(word) for word in wanted),
+        amd=None if amd is None else AmdOptions(**{**amd, "mode": AmdMode(amd["mode"])}),
+        variables=MappingProxyType(dict(values["variables"])),
+        metadata=values["metadata"],
+        webhook_url=values["webhook_url"],
+        webhook_auth=None if auth is None else open_(auth),
+    )
+
+
+def _analysis_to_dict(analysis: Analysis) -> dict[str, Any]:
+    return {
+        "result": analysis.result.value,
+        "confidence": analysis.confidence,
+        "reason": None if analysis.reason is None else analysis.reason.value,
+        "decided_after_ms": analysis.decided_after_ms,
+        "greeting_end_ms": analysis.greeting_end_ms,
+        "beep_ms": analysis.beep_ms,
+        "model_version": analysis.model_version,
+    }
+
+
+def _analysis_from_dict(values: Mapping[str, Any]) -> Analysis:
+    reason = values["reason"]
+    return Analysis(
+        result=Verdict(values["result"]),
+        confidence=values["confidence"],
+        reason=None if reason is None else Reason(reason),
+        decided_after_ms=values["decided_after_ms"],
+        greeting_end_ms=values["greeting_end_ms"],
+        beep_ms=values["beep_ms"],
+        model_version=values["model_version"],
+    )
+
+
+def _hangup_to_dict(hangup: HangupInfo) -> dict[str, Any]:
+    return {"cause": hangup.cause, "q850": hangup.q850, "sip_status": hangup.sip_status}
