@@ -181,3 +181,14 @@ def write_wav(path: str, pcm: bytes) -> int:
         return Path(path).stat().st_size
     except (OSError, RuntimeError) as error:
         raise SoundError(f"{path}: cannot be written ({error})") from error
+
+
+def is_answer_tone(pcm: bytes) -> bool:
+    """Whether most of this sound's energy lies within 60 Hz of a fax's 2100 Hz."""
+    samples = np.frombuffer(pcm, dtype="<i2").astype(np.float64)
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    total = float(power.sum())
+    if total < 1e6 * len(samples):
+        return False
+    low, high = (int(f * len(samples) / RATE) for f in (2040, 2160))
+    return float(power[low : high + 1].sum()) > 0.6 * total

@@ -1,0 +1,382 @@
+"""One channel of the simulated node: its life from CHANNEL_OUTGOING to CHANNEL_DESTROY, as FreeSWITCH tells it.
+
+The order of events and the headers are those of the recorded conversations in tests/traces. The channel knows
+states, variables and audio; what the called side does is `callee`, what we make it do is `execution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from fsbridge.simulator import causes
+from fsbridge.simulator.audio_lines import FRAME_SECONDS, RATE, Line
+from fsbridge.simulator.execution import Execution
+
+if TYPE_CHECKING:
+    from fsbridge.simulator.node import Node, Tap
+    from fsbridge.simulator.recording import Recorder
+
+Header = tuple[str, str]
+
+_STATE_NUMBERS = {
+    "CS_NEW": 0,
+    "CS_INIT": 1,
+    "CS_ROUTING": 2,
+    "CS_EXECUTE": 4,
+    "CS_CONSUME_MEDIA": 7,
+    "CS_HANGUP": 10,
+    "CS_REPORTING": 11,
+    "CS_DESTROY": 12,
+    "CS_NONE": 13,
+}
+_CALLSTATE_NUMBERS = {"DOWN": 0, "DIALING": 1, "RINGING": 2, "EARLY": 3, "ACTIVE": 4, "HANGUP": 7}
+
+_CODEC = [
+    (f"Channel-{way}-Codec-{what}", value)
+    for way in ("Read", "Write")
+    for what, value in (("Name", "PCMU"), ("Rate", "8000"), ("Bit-Rate", "64000"))
+]
+
+# Variables that the media negotiation leaves, as in tests/traces/answered_gateway.jsonl.
+_MEDIA_VARIABLES = {
+    "ep_codec_string": "CORE_PCM_MODULE.PCMU@8000h@20i@64000b",
+    "remote_audio_media_flow": "sendrecv",
+    "rtp_use_codec_name": "PCMU",
+    "rtp_use_codec_rate": "8000",
+    "rtp_use_codec_ptime": "20",
+    "rtp_use_codec_channels": "1",
+    "read_codec": "PCMU",
+    "read_rate": "8000",
+    "write_codec": "PCMU",
+    "write_rate": "8000",
+    "dtmf_type": "rfc2833",
+    "remote_media_ip": "127.0.0.1",
+}
+
+
+class Channel:
+    """One outbound leg. Public state is read by the API commands; every change goes through a method."""
+
+    def __init__(self, node: Node, uuid: str, name: str, number: str, variables: dict[str, str]) -> None:
+        self.node = node
+        self.uuid = uuid
+        self.name = name
+        self.number = number
+        self.caller_name = variables.get("origination_caller_id_name", "")
+        self.caller_number = variables.get("origination_caller_id_number", "0000000000")
+        self.variables: dict[str, str] = {
+            "direction": "outbound",
+            "is_outbound": "true",
+            "uuid": uuid,
+            "call_uuid": uuid,
+            "session_id": str(node.sessions_started),
+        }
+        self.state = "CS_NONE"
+        self.callstate = "DOWN"
+        self.answer_state = "ringing"
+        self.cause = ""
+        self.hit_dialplan = False
+        self.flipped = False
+        self.media = False
+        self.heard = Line()
+        """What the far end plays: what taps and recordings hear."""
+        self.said = Line(keep_seconds=70.0)
+        """What we play to the far end."""
+        self.taps: dict[str, Tap] = {}
+        self.bugs: list[str] = []
+        self.recorders: dict[str, Recorder] = {}
+        self.execution = Execution(self)
+        self.times: dict[str, int] = dict.fromkeys(("created", "answered", "progress", "early", "hangup"), 0)
+        self.times["created"] = self._microseconds()
+        self._created = node.scheduler.now()
+        self.on_digit_sent: Callable[[str], None] = lambda digit: None
+        """Tells the called side of a digit that we sent."""
+        self.on_hangup_complete: Callable[[], None] = lambda: None
+        self.on_hangup: Callable[[], None] = lambda: None
+
+    # Time and audio
+
+    def now(self) -> float:
+        return self.node.scheduler.now()
+
+    def sample(self) -> int:
+        """The present as a position on the audio lines."""
+        return round((self.now() - self._created) * RATE)
+
+    def time_of(self, sample: int) -> float:
+        return self._created + sample / RATE
+
+    def _microseconds(self) -> int:
+        return int(self.node.scheduler.wall() * 1e6)
+
+    @property
+    def hung_up(self) -> bool:
+        return self.cause != ""
+
+    @property
+    def answered(self) -> bool:
+        return self.times["answered"] > 0
+
+    # Events
+
+    def basic_headers(self) -> list[Header]:
+        """The headers of every event of this channel, variables aside."""
+        caller = (self.number, self.number) if self.flipped else (self.caller_name, self.caller_number)
+        callee = ("", self.caller_number) if self.flipped else (self._callee_name(), self.number)
+        times = self.times
+        headers: list[Header] = [
+            ("Channel-State", self.state),
+            ("Channel-Call-State", self.callstate),
+            ("Channel-State-Number", str(_STATE_NUMBERS[self.state])),
+            ("Channel-Name", self.name),
+            ("Unique-ID", self.uuid),
+            ("Call-Direction", "outbound"),
+            ("Presence-Call-Direction", "outbound"),
+            ("Channel-HIT-Dialplan", "true" if self.hit_dialplan else "false"),
+            ("Channel-Call-UUID", self.uuid),
+            ("Answer-State", self.answer_state),
+        ]
+        if self.cause:
+            headers.append(("Hangup-Cause", self.cause))
+        if self.media:
+            headers += _CODEC
+        headers += [
+            ("Caller-Direction", "outbound"),
+            ("Caller-Logical-Direction", "outbound"),
+            *([("Caller-Caller-ID-Name", caller[0])] if caller[0] else []),
+            ("Caller-Caller-ID-Number", caller[1]),
+            ("Caller-Orig-Caller-ID-Number", self.caller_number),
+            *([("Caller-Callee-ID-Name", callee[0])] if callee[0] else []),
+            ("Caller-Callee-ID-Number", callee[1]),
+            *([("Caller-Network-Addr", "127.0.0.1")] if times["progress"] or self.media else []),
+            ("Caller-ANI", self.caller_number),
+            ("Caller-Destination-Number", self.number),
+            ("Caller-Unique-ID", self.uuid),
+            ("Caller-Source", "src/switch_ivr_originate.c"),
+            ("Caller-Context", "default"),
+            ("Caller-Channel-Name", self.name),
+            ("Caller-Profile-Index", "1"),
+            ("Caller-Profile-Created-Time", str(times["created"])),
+            ("Caller-Channel-Created-Time", str(times["created"])),
+            ("Caller-Channel-Answered-Time", str(times["answered"])),
+            ("Caller-Channel-Progress-Time", str(times["progress"])),
+            ("Caller-Channel-Progress-Media-Time", str(times["early"])),
+            ("Caller-Channel-Hangup-Time", str(times["hangup"])),
+        ]
+        return headers
+
+    def _callee_name(self) -> str:
+        return self.number if self.media else "Outbound Call"
+
+    def all_headers(self) -> list[Header]:
+        """Basic headers and every variable."""
+        return self.basic_headers() + [(f"variable_{name}", value) for name, value in self.variables.items()]
+
+    def fire(
+        self,
+        name: str,
+        extra: Sequence[Header] = (),
+        *,
+        variables: bool = True,
+        before: Sequence[Header] = (),
+        subclass: str = "",
+        body: str | None = None,
+        first: Sequence[Header] = (),
+    ) -> None:
+        """Send an event of this channel: `before` its headers, `extra` after them."""
+
+        def headers() -> list[Header]:
+            own = self.all_headers() if variables else self.basic_headers()
+            return [*before, *own, *extra]
+
+        self.node.fire(name, headers, subclass=subclass, body=body, first=first)
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Set a variable; an empty value removes it, as in FreeSWITCH."""
+        if value:
+            self.variables[name] = value
+        else:
+            self.variables.pop(name, None)
+
+    def expand(self, text: str) -> str:
+        """Replace ``${name}`` by the channel's variables (nothing when unset)."""
+        parts = text.split("${")
+        out = [parts[0]]
+        for part in parts[1:]:
+            name, brace, rest = part.partition("}")
+            out.append(self.variables.get(name, "") + rest if brace else "${" + part)
+        return "".join(out)
+
+    def set_state(self, state: str) -> None:
+        self.state = state
+        self.fire("CHANNEL_STATE", variables=False)
+
+    def set_callstate(self, callstate: str) -> None:
+        before = [
+            ("Original-Channel-Call-State", self.callstate),
+            ("Channel-Call-State-Number", str(_CALLSTATE_NUMBERS[callstate])),
+        ]
+        self.callstate = callstate
+        self.fire("CHANNEL_CALLSTATE", variables=False, before=before)
+
+    # Life
+
+    def ring(self) -> None:
+        """180 Ringing: told once, and not after early media."""
+        if self.times["progress"] or self.times["early"] or self.answered:
+            return
+        self.times["progress"] = self._microseconds()
+        self._sip_answered()
+        self.fire("CHANNEL_PROGRESS")
+        self.set_callstate("RINGING")
+
+    def early_media(self) -> None:
+        """183 Session Progress."""
+        if self.times["early"] or self.answered:
+            return
+        self.times["early"] = self._microseconds()
+        self._sip_answered()
+        self._start_media()
+        self.answer_state = "early"
+        self.variables["endpoint_disposition"] = "EARLY MEDIA"
+        self.fire("CHANNEL_PROGRESS_MEDIA")
+        self.set_callstate("EARLY")
+
+    def answer(self) -> None:
+        """200 OK; what `api_on_answer` asks for runs before the call state changes."""
+        self._sip_answered()
+        self._start_media()
+        self.times["answered"] = self._microseconds()
+        self.variables["endpoint_disposition"] = "ANSWER"
+        self.answer_state = "answered"
+        self.fire("CHANNEL_ANSWER")
+        command = self.variables.get("api_on_answer")
+        if command:
+            self.node.run_api(self.expand(command))
+        self.set_callstate("ACTIVE")
+
+    def flip_caller_id(self) -> None:
+        """Done by originate once the leg is up: caller and callee change places."""
+        self.variables["pre_transfer_caller_id_number"] = self.caller_number
+        self.variables["channel_cid_flipped"] = "yes"
+        self.flipped = True
+        self.fire("CALL_UPDATE")
+
+    def _start_media(self) -> None:
+        if self.media:
+            return
+        self.media = True
+        self.variables.update(_MEDIA_VARIABLES)
+        self.fire("CODEC", variables=False)
+        self.fire("CODEC", variables=False)
+
+    def _sip_answered(self) -> None:
+        if "sip_call_id" not in self.variables:
+            self.variables.update(
+                {
+                    "sip_network_ip": "127.0.0.1",
+                    "sip_network_port": "5080",
+                    "sip_to_user": self.number,
+                    "sip_call_id": f"sim-{self.uuid}",
+                    "sip_user_agent": "fsbridge simulator",
+                }
+            )
+
+    def hang_up(
+        self, cause: str, *, status: int = 0, by_far_end: bool = False, in_thread: bool = False, at_once: bool = False
+    ) -> None:
+        """End the channel; the first cause stands.
+
+        by_far_end: a BYE, or a refusal with SIP `status`. in_thread: called by an application of the channel's own
+        thread, which unwinds when that application returns. A command from outside is noticed by the thread at its
+        next frame, unless `at_once`.
+        """
+        if self.hung_up:
+            return
+        self.cause = cause
+        self.times["hangup"] = self._microseconds()
+        self.answer_state = "hangup"
+        if by_far_end:
+            self._refusal_variables(status)
+        self.said.cut(self.sample())
+        self.fire("CHANNEL_HANGUP")
+        self.on_hangup()
+        if not in_thread:
+            self.node.scheduler.call_later(0.0 if by_far_end or at_once else FRAME_SECONDS, self.execution.unwind)
+
+    def _refusal_variables(self, status: int) -> None:
+        variables = self.variables
+        final = status or 200
+        variables["proto_specific_hangup_cause"] = f"sip:{final}"
+        variables["sip_term_status"] = str(final)
+        variables["sip_term_cause"] = str(causes.q850(self.cause))
+        variables["sip_hangup_disposition"] = "recv_refuse" if status else "recv_bye"
+        if status:
+            variables["sip_invite_failure_status"] = str(status)
+            variables["sip_invite_failure_phrase"] = causes.phrase(status)
+
+    def finish(self) -> None:
+        """The way from CS_HANGUP to CS_DESTROY; called when the channel's thread has unwound."""
+        self.set_state("CS_HANGUP")
+        for name in list(self.taps):
+            self.taps.pop(name).stop("")
+        for recorder in list(self.recorders.values()):
+            recorder.stop()
+        for bug in list(self.bugs):
+            self.remove_bug(bug)
+        if "sip_hangup_disposition" not in self.variables:
+            if self.answered:
+                self.variables["sip_hangup_disposition"] = "send_bye"
+            else:
+                self.variables["sip_hangup_disposition"] = "send_cancel"
+                self.variables["sip_invite_failure_status"] = "487"
+                self.variables["sip_invite_failure_phrase"] = "CANCEL"
+        self.variables["hangup_cause"] = self.cause
+        self.variables["hangup_cause_q850"] = str(causes.q850(self.cause))
+        self.set_callstate("HANGUP")
+        hook = self.variables.get("api_hangup_hook")
+        if hook:
+            self.node.run_api(self.expand(hook))
+        self.set_state("CS_REPORTING")
+        self._billing_variables()
+        self.fire("CHANNEL_HANGUP_COMPLETE", before=[("Hangup-Cause", self.cause)])
+        self.on_hangup_complete()
+        self.destroy()
+
+    def destroy(self) -> None:
+        self.node.remove(self)
+        self.fire("CHANNEL_DESTROY")
+        self.set_state("CS_DESTROY")
+
+    def _billing_variables(self) -> None:
+        times = self.times
+        names = (("start", "created"), ("answer", "answered"), ("progress", "progress"), ("progress_media", "early"))
+        for label, key in (*names, ("end", "hangup")):
+            self.variables[f"{label}_epoch"] = str(times[key] // 1_000_000)
+            self.variables[f"{label}_uepoch"] = str(times[key])
+        duration = times["hangup"] - times["created"]
+        billed = times["hangup"] - times["answered"] if times["answered"] else 0
+        for label, length in (("duration", duration), ("bill", billed)):
+            seconds = "billsec" if label == "bill" else label
+            self.variables[seconds] = str(round(length / 1e6))
+            self.variables["billmsec" if label == "bill" else "mduration"] = str(length // 1000)
+
+    # Media bugs
+
+    def add_bug(self, name: str) -> None:
+        self.bugs.append(name)
+        self.fire("MEDIA_BUG_START", before=[("Media-Bug-Function", name), ("Media-Bug-Target", "N/A")])
+
+    def remove_bug(self, name: str) -> None:
+        if name in self.bugs:
+            self.bugs.remove(name)
+            self.fire("MEDIA_BUG_STOP", before=[("Media-Bug-Function", name), ("Media-Bug-Target", "N/A")])
+
+    def dtmf(self, digit: str, duration: int = 2000) -> None:
+        """A digit from the far end."""
+        if self.hung_up:
+            return
+        extra = [("DTMF-Digit", digit), ("DTMF-Duration", str(duration)), ("DTMF-Source", "RTP")]
+        self.fire("DTMF", extra, variables=False)
+        self.execution.digit(digit)

@@ -1,0 +1,159 @@
+"""What a channel's thread does: the applications it runs, one inside the other, and how they unwind at hang-up.
+
+Executes nest, they do not queue: a message that arrives while an application waits is run inside it, and the outer
+one's time stands still meanwhile (tests/traces/executes_queued.jsonl). Messages are noticed at the next 20 ms frame.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fsbridge.simulator import apps
+from fsbridge.simulator.audio_lines import FRAME_SECONDS
+from fsbridge.simulator.process import BREAK, DIGIT, HANGUP, Body, Process
+
+if TYPE_CHECKING:
+    from fsbridge.simulator.channel import Channel
+
+MAX_MESSAGES = 1000
+MAX_NESTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One ``sendmsg … execute``: the application, its argument, the id to report as Application-UUID."""
+
+    application: str
+    argument: str
+    uuid: str
+    headers: tuple[tuple[str, str], ...] = ()
+    """The command's own lines: PRIVATE_COMMAND shows them."""
+
+
+class Execution:
+    """The stack of running applications of one channel, and the messages that wait for it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._stack: list[Process] = []
+        self._inbox: deque[Message] = deque()
+        self._noticed = False
+        self._ended = False
+        self.digits: deque[str] = deque(maxlen=128)
+        """Digits that an application may still take; an application that does not collect them drops them."""
+
+    @property
+    def running(self) -> bool:
+        return bool(self._stack)
+
+    def begin(self, application: str, argument: str, uuid: str) -> None:
+        """Run the application that originate gave; when it ends, the channel hangs up."""
+        self._push(Message(application, argument, uuid))
+        self._after()
+
+    def send(self, message: Message) -> bool:
+        """Take a message; False when too many wait."""
+        if len(self._inbox) >= MAX_MESSAGES:
+            return False
+        self._inbox.append(message)
+        if not self._noticed and self._stack:
+            self._notice_later()
+        return True
+
+    def break_off(self, everything: bool) -> None:
+        """`uuid_break`: stop what plays; the rest of the inbox too when `everything`."""
+        if everything:
+            self._inbox.clear()
+        if self._stack:
+            top = self._stack[-1]
+            self._channel.node.scheduler.call_later(FRAME_SECONDS, lambda: top.wake(BREAK))
+
+    def digit(self, digit: str) -> None:
+        """A digit from the far end: for the application on top."""
+        self.digits.append(digit)
+        if self._stack:
+            self._stack[-1].wake(DIGIT)
+
+    def unwind(self) -> None:
+        """The channel has been hung up: end every application from the top, then the channel."""
+        if self._ended:
+            return
+        self._inbox.clear()
+        while self._stack:
+            top = self._stack[-1]
+            top.resume()
+            top.wake(HANGUP)
+            if self._stack and self._stack[-1] is top:
+                top.stop()
+                self._stack.pop()
+        if not self._ended:
+            self._ended = True
+            self._channel.finish()
+
+    def _notice_later(self) -> None:
+        self._noticed = True
+        self._channel.node.scheduler.call_later(FRAME_SECONDS, self._notice)
+
+    def _notice(self) -> None:
+        self._noticed = False
+        self._run_inbox()
+
+    def _run_inbox(self) -> None:
+        while self._inbox and self._stack and not self._channel.hung_up:
+            if len(self._stack) > MAX_NESTED:
+                self._inbox.clear()
+                self._channel.hang_up("SWITCH_CONGESTION")
+                return
+            self._push(self._inbox.popleft())
+        self._after()
+
+    def _push(self, message: Message) -> None:
+        if self._stack:
+            self._stack[-1].suspend()
+        process = Process(self._channel.node.scheduler, self._body(message), lambda: self._popped(process))
+        self._stack.append(process)
+        process.start()
+
+    def _popped(self, process: Process) -> None:
+        self._stack.remove(process)
+        if self._stack and not self._channel.hung_up:
+            self._stack[-1].resume()
+            if self._inbox and not self._noticed:
+                self._notice_later()
+        elif not self._stack or self._channel.hung_up:
+            # From within a generator's last step: let it return before the rest unwinds.
+            self._channel.node.scheduler.call_later(0.0, self._after)
+
+    def _after(self) -> None:
+        if self._ended or self._noticed:
+            return
+        if not self._stack and not self._channel.hung_up:
+            self._channel.hang_up("NORMAL_CLEARING", in_thread=True)
+        if self._channel.hung_up:
+            self.unwind()
+
+    def _body(self, message: Message) -> Body:
+        channel = self._channel
+        variables = channel.variables
+        variables["current_application"] = message.application
+        if message.argument:
+            variables["current_application_data"] = message.argument
+        else:
+            variables.pop("current_application_data", None)
+        # Each application starts without a response, so an outer one shows what ran inside it last.
+        variables.pop("current_application_response", None)
+        described = [
+            ("Application", message.application),
+            *([("Application-Data", message.argument)] if message.argument else []),
+        ]
+        identity = ("Application-UUID", message.uuid)
+        channel.fire("CHANNEL_EXECUTE", [*described, identity])
+        response = yield from apps.run(channel, message.application, message.argument)
+        if response:
+            variables["current_application_response"] = response
+        shown = variables.get("current_application_response", "_none_")
+        channel.fire("CHANNEL_EXECUTE_COMPLETE", [*described, ("Application-Response", shown), identity])
+        if message.headers:
+            channel.fire("PRIVATE_COMMAND", variables=False, first=message.headers)
