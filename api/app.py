@@ -1,0 +1,30 @@
+"""The WSGI application: handlers put on their routes. `api.main` builds it, `api.server` serves it."""
+
+from __future__ import annotations
+
+from api import routes
+from api.auth import Keyring
+from api.calls import CallHandlers
+from api.http import Limits, WsgiApp, build_wsgi
+from api.ops import OpsHandlers
+from api.ports import CallService
+from api.ratelimit import RateLimiter
+from fsbridge.clock import Clock
+from fsbridge.settings import Settings
+
+
+def build_app(settings: Settings, service: CallService, clock: Clock) -> WsgiApp:
+    """The whole REST side over one service."""
+    limits = Limits(body_bytes=settings.service.max_body_bytes)
+    limiter = RateLimiter(settings.service.requests_per_second)
+    calls = CallHandlers(settings, service, Keyring(settings.orgs), limiter, clock)
+    ops = OpsHandlers.of(service, limits.body_bytes)
+    table = (
+        (routes.PLACE_CALL, calls.place),
+        (routes.GET_CALL, calls.get),
+        (routes.HEALTH, ops.health),
+        (routes.READY, ops.ready),
+        (routes.METRICS, ops.metrics),
+        (routes.OPENAPI, ops.openapi),
+    )
+    return build_wsgi(table, clock, limits)

@@ -1,0 +1,84 @@
+"""From a request's body to a `CallRequest`: the rules that span fields or belong to other rooms.
+
+`api.schemas` has checked each field's shape; here the destination, the webhook's address and what must or must not
+come together are checked, and the defaults of the organization, the trunk and the detector are filled in.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+
+from amd_model.verdict import AmdOptions, Verdict
+from amd_model.verdict import Mode as AmdMode
+from api.errors import ApiError, ErrorCode, invalid
+from api.schemas import CallAnalysisOptions, PlaceCall
+from fsbridge.call.model import CallRequest, Destination, Mode
+from fsbridge.dialing.destinations import DestinationError, parse_destination
+from fsbridge.settings import AmdSettings, OrgSettings, Settings
+from fsbridge.webhook.guard import WebhookUrlError, check_url
+
+
+def to_call_request(body: PlaceCall, org: OrgSettings, settings: Settings) -> CallRequest:
+    """The call that the organization asks for.
+
+    Raises ApiError: INVALID_DESTINATION, INVALID_WEBHOOK_URL, or INVALID_REQUEST for fields that do not go together.
+    """
+    mode = body.mode or Mode.POLL
+    destination = _destination(body.destination_number)
+    analysis = None if body.call_analysis is None else frozenset(Verdict(word) for word in body.call_analysis)
+    if analysis is None and body.call_analysis_options is not None:
+        raise invalid("callAnalysisOptions: only together with callAnalysis; add callAnalysis or leave the options out")
+    _check_webhook(body, mode, settings)
+    return CallRequest(
+        destination=destination,
+        caller_id=body.caller_id or _default_caller_id(org, settings),
+        mode=mode,
+        call_analysis=analysis,
+        amd=None if analysis is None else amd_options(body.call_analysis_options, analysis, settings.amd),
+        variables=MappingProxyType(body.variables or {}),
+        metadata=body.metadata,
+        webhook_url=body.webhook_url,
+        webhook_auth=body.webhook_auth,
+    )
+
+
+def amd_options(wanted: CallAnalysisOptions | None, analysis: frozenset[Verdict], defaults: AmdSettings) -> AmdOptions:
+    """The detector's options: the caller's where given, else the configured ones.
+
+    Whoever wants the flow to speak to machines wants it to speak after the beep, so `message_end` is the default then.
+    """
+    options = wanted or CallAnalysisOptions()
+    default = AmdMode.MESSAGE_END if Verdict.ANSWERING_MACHINE in analysis else AmdMode.FAST
+    mode = default if options.mode is None else AmdMode(options.mode)
+    given = options.model_dump(exclude_none=True, exclude={"mode"})
+    names = AmdOptions.LIMITS.keys()
+    return AmdOptions(mode=mode, **{name: given.get(name, getattr(defaults, name)) for name in names})
+
+
+def _destination(text: str) -> Destination:
+    try:
+        return parse_destination(text)
+    except DestinationError as error:
+        raise ApiError(ErrorCode.INVALID_DESTINATION, f"destinationNumber: {error}") from error
+
+
+def _check_webhook(body: PlaceCall, mode: Mode, settings: Settings) -> None:
+    if mode is not Mode.WEBHOOK:
+        for name, value in (("webhookUrl", body.webhook_url), ("webhookAuth", body.webhook_auth)):
+            if value is not None:
+                raise invalid(f'{name}: only for mode webhook; leave it out, or send "mode": "webhook"')
+        return
+    if body.webhook_url is None:
+        raise ApiError(
+            ErrorCode.INVALID_WEBHOOK_URL, "webhookUrl: missing; mode webhook needs an https URL for the callbacks"
+        )
+    try:
+        check_url(body.webhook_url, settings.webhooks)
+    except WebhookUrlError as error:
+        raise ApiError(ErrorCode.INVALID_WEBHOOK_URL, f"webhookUrl: {error}") from error
+
+
+def _default_caller_id(org: OrgSettings, settings: Settings) -> str | None:
+    if org.caller_id is not None:
+        return org.caller_id
+    return next(t for t in settings.trunks if org.trunk in (None, t.name)).caller_id

@@ -1,0 +1,32 @@
+"""What the REST side needs of the calls side. `fsbridge.call.service` fulfils it; tests bring a small one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from fsbridge.call.model import Call, CallRequest
+from fsbridge.ids import FlowId, OrgId, SessionId
+from fsbridge.settings import OrgSettings
+
+
+class CallService(Protocol):
+    """Blocks only the calling greenlet, never the hub."""
+
+    def place(self, org: OrgSettings, flow_id: FlowId, request: CallRequest) -> Call:
+        """Queue the call and return its record at once.
+
+        Raises FlowMissing or FlowInvalid (`fsbridge.flow.errors`), DestinationError where the trunk cannot dial
+        this kind of destination, and any other FsbridgeError where no call can be taken now (draining, disk full).
+        """
+
+    def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:
+        """The call, live or ended, if it belongs to the organization."""
+
+    def wait(self, session_id: SessionId, timeout_s: float) -> Call | None:
+        """The ended call, as soon as it has ended; None after `timeout_s` seconds."""
+
+    def ready(self) -> list[str]:
+        """Why no call should be sent here now; empty when all is well."""
+
+    def metrics(self) -> bytes:
+        """Prometheus text, version 0.0.4."""
