@@ -1,0 +1,130 @@
+"""The originate command, built from validated parts only. Pure.
+
+FreeSWITCH reads an originate string with many eyes: space , = ' \\ ^^ { } [ ] | & $ < > and line breaks all mean
+something, and `api_on_answer` runs a command. So every part is allow-listed here against its own grammar, and
+nothing is escaped. Form (fs-traces/fork_started_on_answer):
+
+    originate {^^;name=value;…;api_on_answer='uuid_audio_fork …'}<endpoint> &park()
+
+`^^;` makes the semicolon the separator of the variables; no part may hold one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fsbridge.errors import FsbridgeError
+from fsbridge.ids import ChannelUuid, FlowId, OrgId, SessionId, is_uuid
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
+_CALLER_ID = re.compile(r"\+?[0-9]{1,32}")
+_METADATA = re.compile(r"[A-Za-z0-9_-]{0,1024}")
+_WS_URL = re.compile(
+    r"wss?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]{0,200})?"
+)
+SIP_URI = re.compile(
+    r"sips?:(?:(?P<user>[A-Za-z0-9+_.~-]{1,64})@)?"
+    r"(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
+    r"(?::(?P<port>[0-9]{1,5}))?(?P<transport>;transport=(?:udp|tcp|tls))?"
+)
+"""RFC 3261's SIP URI without passwords, headers, escapes and all parameters but transport."""
+
+
+class DialStringError(FsbridgeError, ValueError):
+    """A part is not allowed in an originate string; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayEndpoint:
+    """A number through a configured gateway."""
+
+    gateway: str
+    number: str
+
+    def render(self) -> str:
+        """`sofia/gateway/<gateway>/<number>`."""
+        _check("gateway", self.gateway, _NAME)
+        _check("number", self.number, _NUMBER)
+        return f"sofia/gateway/{self.gateway}/{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class SipUriEndpoint:
+    """A SIP URI dialled directly from a SIP profile."""
+
+    profile: str
+    uri: str
+
+    def render(self) -> str:
+        """`sofia/<profile>/<sip uri>`."""
+        _check("profile", self.profile, _NAME)
+        _check("uri", self.uri, SIP_URI)
+        return f"sofia/{self.profile}/{self.uri}"
+
+
+Endpoint = GatewayEndpoint | SipUriEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """An audio fork: where it connects, its media bug's name, its metadata (base64url)."""
+
+    ws_url: str
+    bugname: str
+    metadata: str
+
+    def command(self, channel: str) -> str:
+        """The API command that starts it, 8 kHz mono: what always flows (see `uuid_audio_fork`)."""
+        _check("tap url", self.ws_url, _WS_URL)
+        _check("tap bugname", self.bugname, _NAME)
+        _check("tap metadata", self.metadata, _METADATA)
+        return f"uuid_audio_fork {channel} start {self.ws_url} mono 8k {self.bugname} {self.metadata}".rstrip()
+
+
+@dataclass(frozen=True, slots=True)
+class OriginatePlan:
+    """Everything that an originate needs; `ring_timeout_s` in whole seconds."""
+
+    channel: ChannelUuid
+    endpoint: Endpoint
+    session: SessionId
+    org: OrgId
+    flow: FlowId
+    node: str
+    ring_timeout_s: int = 30
+    caller_id: str | None = None
+    tap: Tap | None = None
+
+
+def originate(plan: OriginatePlan) -> str:
+    """The command (to be sent by bgapi). Raises DialStringError, naming the part, for anything not allowed."""
+    if isinstance(plan.ring_timeout_s, bool) or not isinstance(plan.ring_timeout_s, int):
+        raise DialStringError("ring timeout: must be whole seconds")
+    if not 1 <= plan.ring_timeout_s <= 600:
+        raise DialStringError("ring timeout: must be 1 to 600 seconds")
+    for part, value in (("channel", plan.channel), ("session", plan.session), ("org", plan.org), ("flow", plan.flow)):
+        if not isinstance(value, str) or not is_uuid(value):
+            raise DialStringError(f"{part}: {value!r} is no UUID")
+    variables = [
+        f"origination_uuid={plan.channel}",
+        "ignore_early_media=true",
+        f"originate_timeout={plan.ring_timeout_s}",
+        f"fsbridge_session={plan.session}",
+        f"fsbridge_org={plan.org}",
+        f"fsbridge_flow={plan.flow}",
+        f"fsbridge_node={_check('node', plan.node, _NAME)}",
+    ]
+    if plan.caller_id is not None:
+        caller = _check("caller id", plan.caller_id, _CALLER_ID)
+        variables += [f"origination_caller_id_number={caller}", f"origination_caller_id_name={caller}"]
+    if plan.tap is not None:
+        variables.append(f"api_on_answer='{plan.tap.command(plan.channel)}'")
+    return f"originate {{^^;{';'.join(variables)}}}{plan.endpoint.render()} &park()"
+
+
+def _check(part: str, value: str, grammar: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or grammar.fullmatch(value) is None:
+        raise DialStringError(f"{part}: {str(value)[:80]!r} is not allowed in a dial string")
+    return value

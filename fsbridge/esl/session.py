@@ -1,0 +1,150 @@
+"""One event-socket conversation without its socket: bytes in, messages out, replies matched to commands. Pure.
+
+Replies come in the order of the commands, so a queue of tickets matches them; a command that was given up
+leaves its ticket in the queue, so that its late reply meets the ticket and not the next command. Jobs are matched
+by their own uuid, whenever they end. No clock, no socket, no lock: the shell has them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fsbridge.esl.commands import BgApi, Command
+from fsbridge.esl.errors import CommandFailed, EslError
+from fsbridge.esl.events import (
+    ApiResponse,
+    AuthRequest,
+    CommandReply,
+    Disconnect,
+    Event,
+    Message,
+    RudeRejection,
+    UnknownFrame,
+    decode,
+)
+from fsbridge.esl.framing import FrameDecoder
+from fsbridge.ids import JobUuid
+
+Done = Callable[["str | EslError"], None]
+"""Told a command's reply text, or why there is none. Must not block and must not raise."""
+
+JobDone = Callable[["JobResult | EslError"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class JobResult:
+    """A background job's inner body: `+OK <text>` or `-ERR <text>`."""
+
+    ok: bool
+    text: str
+
+
+@dataclass(slots=True)
+class Ticket:
+    """A command on its way; `abandoned` once nobody waits for its reply."""
+
+    command: Command
+    done: Done
+    abandoned: bool = False
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the session saw, for metrics."""
+
+    events: int = 0
+    unknown_frames: int = 0
+    stray_replies: int = 0
+
+
+class EslSession:
+    """Replies and jobs of one connection. `receive_data` returns what is not a reply, in order."""
+
+    def __init__(self) -> None:
+        self._decoder = FrameDecoder()
+        self._awaiting: deque[Ticket] = deque()
+        self._jobs: dict[JobUuid, JobDone] = {}
+        self.counters = Counters()
+
+    @property
+    def pending(self) -> int:
+        """Commands without a reply, and jobs without a result."""
+        return len(self._awaiting) + len(self._jobs)
+
+    def send(self, command: Command, done: Done) -> tuple[bytes, Ticket]:
+        """The command's bytes, to be written in the order of these calls, and its ticket."""
+        ticket = Ticket(command, done)
+        self._awaiting.append(ticket)
+        return command.encode(), ticket
+
+    def expect_job(self, job: JobUuid, done: JobDone) -> None:
+        """Register a job before its command is written: its result may overtake the reply."""
+        self._jobs[job] = done
+
+    def forget_job(self, job: JobUuid) -> None:
+        """Nobody waits for this job any more."""
+        self._jobs.pop(job, None)
+
+    def receive_data(self, data: bytes) -> list[AuthRequest | Event | Disconnect | RudeRejection]:
+        """Take bytes; settle replies and jobs; return events and notices.
+
+        Raises EslProtocolError when the stream cannot be followed; `fail_all` is then the shell's next call.
+        """
+        self._decoder.receive_data(data)
+        outward: list[AuthRequest | Event | Disconnect | RudeRejection] = []
+        for frame in self._decoder.frames():
+            self._sort(decode(frame), outward)
+        return outward
+
+    def fail_all(self, error: EslError) -> None:
+        """The connection is gone: everything that waits is told so at once."""
+        awaiting, self._awaiting = self._awaiting, deque()
+        jobs, self._jobs = self._jobs, {}
+        for ticket in awaiting:
+            if not ticket.abandoned:
+                ticket.done(error)
+        for done in jobs.values():
+            done(error)
+
+    def _sort(self, message: Message, outward: list[AuthRequest | Event | Disconnect | RudeRejection]) -> None:
+        match message:
+            case CommandReply():
+                self._settle(message.text, message.ok)
+            case ApiResponse(text):
+                # `-ERR` and `-USAGE` are words of the command here; an api command may also print them as data.
+                self._settle(text, True)
+            case Event():
+                self.counters.events += 1
+                if message.name == "BACKGROUND_JOB":
+                    self._end_job(message)
+                outward.append(message)
+            case UnknownFrame():
+                self.counters.unknown_frames += 1
+            case _:
+                outward.append(message)
+
+    def _settle(self, text: str, ok: bool) -> None:
+        if not self._awaiting:
+            self.counters.stray_replies += 1
+            return
+        ticket = self._awaiting.popleft()
+        if ticket.abandoned:
+            return
+        if not ok and isinstance(ticket.command, BgApi):
+            self._jobs.pop(ticket.command.job, None)
+        ticket.done(text if ok else CommandFailed(ticket.command.name, text))
+
+    def _end_job(self, event: Event) -> None:
+        done = self._jobs.pop(JobUuid(event.job_uuid or ""), None)
+        if done is not None:
+            done(read_job(event.body))
+
+
+def read_job(body: str) -> JobResult:
+    """A job's inner body: `+OK …`, or `-ERR …`; anything else is text that the command printed."""
+    text = body.strip()
+    if text.startswith("-ERR"):
+        return JobResult(False, text.removeprefix("-ERR").strip())
+    return JobResult(True, text.removeprefix("+OK").strip())
