@@ -75,7 +75,7 @@ def _check_webhook(body: PlaceCall, mode: Mode, settings: Settings) -> None:
     try:
         check_url(body.webhook_url, settings.webhooks)
     except WebhookUrlError as error:
-        raise ApiError(ErrorCode.INVALID_WEBHOOK_URL, f"webhookUrl: {error}") from error
+        raise ApiError(ErrorCode.INVALID_WEBHOOK_URL, str(error)) from error
 
 
 def _default_caller_id(org: OrgSettings, settings: Settings) -> str | None:
