@@ -1,0 +1,110 @@
+"""How logs look: one line a fact, JSON for machines or words for people, ours and the libraries' alike.
+
+`configure` is called once by a launcher. Everywhere else: ``log = structlog.get_logger(__name__)`` and
+``log.info("what_happened", session_id=…, key=value)``. Keys that name a secret are dropped whatever their value;
+numbers go through `mask_number` first. Not to be used on native threads (see `supervise.run_in_thread`).
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal, TextIO
+
+import orjson
+import structlog
+from structlog.types import Processor
+
+SECRET_KEYS = frozenset(
+    {"password", "webhook_auth", "webhookauth", "authorization", "secret", "secret_key", "api_key", "token"}
+)
+
+_CHATTY = ("huey", "urllib3", "requests", "asyncio")
+"""Libraries that tell every step at INFO; their warnings are wanted."""
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
+_CONTROL |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+def mask_number(number: str) -> str:
+    """A telephone number or SIP URI that is recognisable but no longer somebody's: ``+1555…67``.
+
+    Keeps four characters at the front and two at the end of a number, the domain of a SIP URI.
+    """
+    scheme, colon, rest = number.partition(":")
+    if colon and scheme.lower() in ("sip", "sips"):
+        user, at, domain = rest.rpartition("@")
+        return f"{scheme}:{mask_number(user)}{at}{domain}" if at else number
+    if len(number) <= 6:
+        return number[:1] + "…" if number else ""
+    keep = 5 if number.startswith("+") else 4
+    return f"{number[: min(keep, len(number) - 4)]}…{number[-2:]}"
+
+
+def drop_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: removes values whose key names a secret, also one level down."""
+    for key in list(event):
+        if key.lower() in SECRET_KEYS:
+            event[key] = "[hidden]"
+        elif isinstance(event[key], dict):
+            event[key] = {k: "[hidden]" if str(k).lower() in SECRET_KEYS else v for k, v in event[key].items()}
+    return event
+
+
+def one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A structlog processor: control characters in texts become escapes, so that no value can forge a line."""
+    for key, value in event.items():
+        if isinstance(value, str) and key != "exception":
+            event[key] = value.translate(_CONTROL)
+    return event
+
+
+def configure(
+    style: Literal["human", "json"] = "human",
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    stream: TextIO | None = None,
+) -> None:
+    """Set up structlog and the standard library's logging to write to `stream` (stderr). May be called again."""
+    out = stream if stream is not None else sys.stderr
+    number = getattr(logging, level.upper())
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        drop_secrets,
+    ]
+    if style == "json":
+        ending: list[Processor] = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(serializer=_to_json),
+        ]
+    else:
+        ending = [one_line, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=28)]
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+
+
+def _to_json(event: Any, **_: Any) -> str:
+    try:
+        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # lone surrogates, integers beyond 64 bits: rare, and still a line
+        return orjson.dumps({key: repr(value) for key, value in event.items()}).decode()
