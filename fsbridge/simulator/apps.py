@@ -15,6 +15,7 @@ from fsbridge.simulator import sound
 from fsbridge.simulator.audio_lines import RATE
 from fsbridge.simulator.process import BREAK, DIGIT, ELAPSED, HANGUP, App, Wait
 from fsbridge.simulator.recording import Recorder
+from fsbridge.simulator.wire import whole
 
 if TYPE_CHECKING:
     from fsbridge.simulator.channel import Channel
@@ -60,7 +61,7 @@ def _pause(channel: Channel, seconds: float, *, wakes: tuple[str, ...]) -> Gener
 
 
 def _sleep(channel: Channel, argument: str) -> App:
-    milliseconds = int(argument) if argument.strip().isdecimal() else 0
+    milliseconds = whole(argument.strip()) or 0
     yield from _pause(channel, milliseconds / 1000, wakes=(HANGUP, BREAK))
     channel.execution.digits.clear()
     return ""
@@ -140,11 +141,12 @@ def _say(channel: Channel, argument: str) -> None:
 
 def _play_and_get_digits(channel: Channel, argument: str) -> App:
     words = argument.split()
-    if len(words) < 9 or not all(word.isdecimal() for word in words[:4]):
+    numbers = [number for word in words[:4] if (number := whole(word)) is not None]
+    if len(words) < 9 or len(numbers) < 4:
         return ""
-    least, most, tries, timeout = (int(word) for word in words[:4])
+    least, most, tries, timeout = numbers
     terminators, prompt, invalid, variable, pattern = words[4:9]
-    gap = int(words[9]) if len(words) > 9 and words[9].isdecimal() and int(words[9]) else timeout
+    gap = (whole(words[9]) if len(words) > 9 else None) or timeout
     digits = channel.execution.digits
     digits.clear()
     for name in ("read_result", "read_terminator_used", variable):
@@ -195,10 +197,10 @@ def _matches(pattern: str, digits: str) -> bool:
         return False
 
 
-def _send_dtmf(channel: Channel, argument: str) -> None:
-    """Queue the digits; the far end gets one after the other while the application is already over."""
+def send_digits(channel: Channel, argument: str) -> None:
+    """Queue ``digits[@ms]``; the far end gets one after the other while the application is already over."""
     digits, _, duration = argument.partition("@")
-    each = (int(duration) if duration.isdecimal() else 250) / 1000 + 0.05
+    each = (whole(duration) or 250) / 1000 + 0.05
     delay = 0.0
     for digit in digits[:128]:
         delay += 0.5 if digit == "w" else 1.0 if digit == "W" else each
@@ -230,10 +232,10 @@ def _sched_hangup(channel: Channel, argument: str) -> None:
 
 def schedule_hangup(channel: Channel, time: str, cause: str) -> bool:
     """Hang up at ``+seconds`` or at a Unix time; False when it is neither."""
-    text = time.removeprefix("+")
-    if not text.isdecimal():
+    number = whole(time.removeprefix("+"))
+    if number is None:
         return False
-    seconds = float(text) if time.startswith("+") else max(float(text) - channel.node.scheduler.wall(), 0.0)
+    seconds = float(number) if time.startswith("+") else max(number - channel.node.scheduler.wall(), 0.0)
     wanted = cause or "ALLOTTED_TIMEOUT"
     channel.node.schedule_task(
         "switch_ivr_schedule_hangup", channel.uuid, seconds, lambda: channel.hang_up(wanted, at_once=True)
@@ -245,9 +247,7 @@ def _record(channel: Channel, argument: str) -> App:
     words = argument.split()
     if not words:
         return ""
-    limit = int(words[1]) if len(words) > 1 and words[1].lstrip("+").isdecimal() else 0
-    threshold = int(words[2]) if len(words) > 2 and words[2].isdecimal() else 0
-    quiet_seconds = int(words[3]) if len(words) > 3 and words[3].isdecimal() else 0
+    limit, threshold, quiet_seconds = ((whole(word.lstrip("+")) or 0) for word in (words[1:4] + ["", "", ""])[:3])
     recorder = Recorder(channel, words[0], limit, both=False, bug=False)
     recorder.start()
     at = channel.sample()
@@ -310,7 +310,7 @@ _APPLICATIONS: dict[str, Callable[[Channel, str], App]] = {
     "record": _record,
     "say": _instant(_say),
     "sched_hangup": _instant(_sched_hangup),
-    "send_dtmf": _instant(_send_dtmf),
+    "send_dtmf": _instant(send_digits),
     "set": _instant(_set),
     "sleep": _sleep,
     "spandsp_start_tone_detect": _detect_tone,

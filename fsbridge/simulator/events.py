@@ -126,6 +126,15 @@ class Subscription:
         self.names.clear()
         self.subclasses.clear()
 
+    def remove_filter(self, name: str, value: str) -> None:
+        """`filter delete <name> [value]`; the name ``all`` removes every one."""
+        if name.lower() == "all":
+            self.filters.clear()
+            return
+        self.filters = [
+            (key, wanted) for key, wanted in self.filters if key.lower() != name.lower() or (value and wanted != value)
+        ]
+
     def wants_name(self, name: str) -> bool:
         """Whether an event of this name could be wanted: asked before the event is built."""
         return self.everything or name in self.names

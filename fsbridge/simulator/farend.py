@@ -311,12 +311,14 @@ class _Reader:
             case "listen":
                 fields = self._fields(value, place, {"quiet": 0.7, "seconds": 30})
                 return Listen(
-                    self._seconds(fields["quiet"], f"{place}.quiet"), self._seconds(fields["seconds"], f"{place}.seconds")
+                    self._seconds(fields["quiet"], f"{place}.quiet"),
+                    self._seconds(fields["seconds"], f"{place}.seconds"),
                 )
             case "record":
                 fields = self._fields(value, place, {"seconds": 60, "quiet": 3})
                 return Record(
-                    self._seconds(fields["seconds"], f"{place}.seconds"), self._seconds(fields["quiet"], f"{place}.quiet")
+                    self._seconds(fields["seconds"], f"{place}.seconds"),
+                    self._seconds(fields["quiet"], f"{place}.quiet"),
                 )
             case "loop":
                 return self._loop(value, place)

@@ -169,6 +169,10 @@ class Node:
             ("Event-Sequence", str(self._sequence)),
         ]
 
+    def stamp(self, wall: int) -> str:
+        """Unix seconds as FreeSWITCH writes local time (the simulated node lives in UTC)."""
+        return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
     def hold(self) -> None:
         """Keep events back until `release`: a command's reply goes out before the events that it causes."""
         if self._held is None:

@@ -16,6 +16,7 @@ from fsbridge.simulator.callee import Callee
 from fsbridge.simulator.channel import Channel
 from fsbridge.simulator.node import Message, Node
 from fsbridge.simulator.scheduler import Timer
+from fsbridge.simulator.wire import whole
 
 _DEFAULT_TIMEOUT = 60.0
 
@@ -41,6 +42,7 @@ class Origination:
         self._dial = dial
         self._reply: Callable[[str], None] | None = reply
         self._timeout: Timer | None = None
+        self._callee: Callee | None = None
         wanted = dial.variables.get("origination_uuid", "")
         taken = wanted in node.channels or node.faults.takes_uuid()
         channel_uuid = wanted if wanted and not taken else str(uuid.uuid4())
@@ -98,7 +100,7 @@ class Origination:
             node.scheduler.call_later(FRAME_SECONDS, lambda: self.refuse(404))
             return
         callee = Callee(node.scheduler, self, script, dial.user, self._keep_message)
-        self._callee: Callee | None = callee
+        self._callee = callee
         channel.on_digit_sent = callee.hear_digit
         node.scheduler.call_later(FRAME_SECONDS, callee.start)
 
@@ -158,8 +160,6 @@ class Origination:
         if self._callee is not None:
             self._callee.caller_gone()
 
-    _callee: Callee | None = None
-
     def _over(self) -> None:
         if self._dial.gateway and not self.channel.answered:
             self._node.gateway_calls[self._dial.gateway][1] += 1
@@ -180,5 +180,4 @@ class Origination:
 
 
 def _seconds(variables: dict[str, str]) -> float:
-    text = variables.get("originate_timeout", "")
-    return float(text) if text.isdecimal() and int(text) > 0 else _DEFAULT_TIMEOUT
+    return float(whole(variables.get("originate_timeout", "")) or _DEFAULT_TIMEOUT)

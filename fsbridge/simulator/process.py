@@ -26,8 +26,6 @@ DIGIT = "digit"
 class Process:
     """Runs `body` from `start` to its end, then calls `on_end` once."""
 
-    __slots__ = ("_body", "_due", "_on_end", "_pending", "_remaining", "_running", "_scheduler", "_timer", "ended", "suspended")
-
     def __init__(self, scheduler: Scheduler, body: Body, on_end: Callable[[], None] | None = None) -> None:
         self._scheduler = scheduler
         self._body = body

@@ -10,7 +10,6 @@ import math
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +39,7 @@ class SoundError(FsbridgeError):
 
 def to_pcm(wave: Floats) -> bytes:
     """Samples between -1 and 1 as PCM bytes."""
-    return cast(bytes, (np.clip(wave, -1, 1) * 32767).astype("<i2").tobytes())
+    return (np.clip(wave, -1, 1) * 32767).astype("<i2").tobytes()
 
 
 @lru_cache(maxsize=256)
@@ -60,7 +59,7 @@ def load(path: str) -> bytes:
 @lru_cache(maxsize=256)
 def tone(frequencies: tuple[float, ...], seconds: float, level_db: float = -13.0) -> bytes:
     """A steady sum of sines, each at `level_db` below full scale, with 2 ms ramps against clicks."""
-    count = int(round(min(seconds, MAX_SECONDS) * RATE))
+    count = round(min(seconds, MAX_SECONDS) * RATE)
     if not count or not frequencies:
         return silence(count)
     t = np.arange(count) / RATE

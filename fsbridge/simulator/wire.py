@@ -26,6 +26,11 @@ _UNSAFE = re.compile(r"""[^!$'()*,\-./0-9A-Z_a-z~]""")
 _SAFE = "!$'()*,-./_~"
 
 
+def whole(text: str) -> int | None:
+    """A whole number of at most ten digits, else None: what FreeSWITCH's atoi would make of more is nobody's wish."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 10 else None
+
+
 class CommandTooLong(Exception):
     """The peer sent more than MAX_COMMAND_BYTES without an end of command: close the connection."""
 
@@ -66,8 +71,8 @@ class CommandReader:
 
     def _next(self) -> Command | None:
         buffer = self._buffer
-        while buffer[:1] in (b"\n", b"\r"):
-            del buffer[:1]
+        while buffer and buffer[0] in b"\r\n":
+            del buffer[0]
         match = re.search(rb"\r?\n\r?\n", buffer)
         if match is None:
             if len(buffer) > MAX_COMMAND_BYTES:
@@ -78,8 +83,7 @@ class CommandReader:
         for line in lines[1:]:
             name, _, value = line.partition(":")
             headers[name.strip().lower()] = value.strip()
-        length_text = headers.get("content-length", "0")
-        length = int(length_text) if length_text.isdecimal() else 0
+        length = whole(headers.get("content-length", "0")) or 0
         if length > MAX_COMMAND_BYTES:
             raise CommandTooLong(f"a body of {length} bytes")
         end = match.end()

@@ -1,0 +1,98 @@
+"""Puts a simulated node together: scheduler, node, event socket, taps; starts and stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from gevent.event import Event
+
+from fsbridge.clock import Clock, SystemClock
+from fsbridge.simulator import api
+from fsbridge.simulator.farend import default_book, load_book
+from fsbridge.simulator.faults import Faults
+from fsbridge.simulator.node import Message, Node
+from fsbridge.simulator.scheduler import Scheduler
+from fsbridge.simulator.server import EventSocketServer
+from fsbridge.simulator.settings import SimulatorSettings
+from fsbridge.simulator.tap import TapPacer
+from fsbridge.supervise import Supervisor
+
+
+class Simulator:
+    """One simulated FreeSWITCH node. `start` binds its event socket; `port` is then known."""
+
+    def __init__(self, settings: SimulatorSettings, supervisor: Supervisor, clock: Clock) -> None:
+        self._supervisor = supervisor
+        self._scheduler = Scheduler(clock, settings.speed)
+        self.node = Node(settings, self._scheduler, TapPacer(supervisor), api.run)
+        self._server = EventSocketServer(self.node, supervisor)
+
+    def start(self) -> None:
+        """Begin to listen and let time run. Raises OSError when the address is taken."""
+        self._server.start()
+        self._supervisor.spawn_essential("simulator.time", self._scheduler.run)
+        self._scheduler.call_later(self.node.settings.heartbeat_seconds, self._beat)
+
+    def stop(self) -> None:
+        """Go as a node that is shut down or killed goes: connections end, no hang-up event is told."""
+        self._scheduler.stop()
+        self._server.stop()
+        for channel in list(self.node.channels.values()):
+            for tap in channel.taps.values():
+                tap.stop("")
+        self.node.channels.clear()
+
+    @property
+    def port(self) -> int:
+        return self._server.port
+
+    @property
+    def faults(self) -> Faults:
+        return self.node.faults
+
+    @property
+    def messages(self) -> list[Message]:
+        """What answering machines have taken down, oldest first."""
+        return self.node.messages
+
+    def _beat(self) -> None:
+        self.node.heartbeat()
+        self._scheduler.call_later(self.node.settings.heartbeat_seconds, self._beat)
+
+
+def run(
+    port: int = 8021,
+    *,
+    host: str = "127.0.0.1",
+    password: str = "ClueCon",
+    speed: float = 1.0,
+    far_ends: Path | None = None,
+    recordings: Path | None = None,
+    stop: Event | None = None,
+    on_ready: Callable[[Simulator], None] = lambda simulator: None,
+) -> None:
+    """Run a simulated node until `stop` is set (or for ever): what `fsbridge simulate` does.
+
+    far_ends: a YAML file tried before the built-in book. recordings: the folder that recordings are kept in.
+    on_ready is called once it listens. Raises FarEndError for a bad file, OSError when the port is taken,
+    ValueError for a speed that is not above 0.
+    """
+    if speed <= 0:
+        raise ValueError("speed must be above 0; 1 is real time")
+    book = default_book()
+    if far_ends is not None:
+        book = book.with_first(*load_book(far_ends).entries)
+    settings = SimulatorSettings(host=host, port=port, password=password, speed=speed, far_ends=book)
+    if recordings is not None:
+        settings = replace(settings, recordings=str(recordings))
+    supervisor = Supervisor()
+    simulator = Simulator(settings, supervisor, SystemClock())
+    simulator.start()
+    try:
+        on_ready(simulator)
+        (stop or Event()).wait()
+    finally:
+        simulator.stop()
+        supervisor.stop()
