@@ -102,6 +102,8 @@ class CallRunner:
                 if item is not None:
                     self._take(item)
             self._keep_until_kept()
+            if self.call.channel_seen:
+                self._beside("forget_cause", lambda: self.switch.forget_hangup_cause(self.call.channel))
         except Exception as error:
             # A fault of ours: the call must not be left without an end.
             self._log.exception("call_runner_failed")

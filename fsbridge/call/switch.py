@@ -7,20 +7,26 @@ lifecycle has nothing to learn from the failure.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from fsbridge.amd import fork
 from fsbridge.call import inputs as i
 from fsbridge.call.model import Call
-from fsbridge.esl.commands import Api
-from fsbridge.esl.dialstring import Endpoint, OriginatePlan, Tap
-from fsbridge.esl.errors import CommandFailed, EslError
+from fsbridge.esl.commands import kill
+from fsbridge.esl.dialstring import DialStringError, Endpoint, OriginatePlan, Tap, originate
+from fsbridge.esl.errors import CommandError, CommandFailed, EslConnectionLost, EslError
 from fsbridge.ids import ActionId, ChannelUuid
 from fsbridge.node import Node
 from fsbridge.outcome import HangupInfo
 
 CAUSE_REALM = "fsbridge"
 """Realm in mod_hash under which a node keeps the causes of calls that ended while nobody was connected."""
+
+JOB_GRACE_S = 15.0
+"""How much longer than the phone may ring its job is waited for; the call's own deadline comes first."""
+
+_CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +37,75 @@ class Placement:
     caller_id: str | None
     ring_timeout_s: int
     tap: Tap | None
+
+
+class Switch:
+    """One node, as one call sees it; `node` None is the node of a call that found none."""
+
+    def __init__(self, node: Node | None) -> None:
+        self._node = node
+
+    @property
+    def epoch(self) -> int:
+        """Number of the node's present connection."""
+        return self._node.epoch if self._node is not None else 0
+
+    def originate(self, call: Call, placement: Placement) -> i.Input:
+        """Place the call and wait for its job: JobDone, or why there is none."""
+        if self._node is None or placement.endpoint is None:
+            return i.OriginateFailed("no node")
+        plan = OriginatePlan(
+            channel=call.channel,
+            endpoint=placement.endpoint,
+            session=call.session_id,
+            org=call.org_id,
+            flow=call.flow_id,
+            node=self._node.name,
+            ring_timeout_s=placement.ring_timeout_s,
+            caller_id=placement.caller_id,
+            tap=placement.tap,
+        )
+        patience = placement.ring_timeout_s + JOB_GRACE_S
+        try:
+            result = self._node.bgapi(originate(plan), call.job, patience)
+        except (DialStringError, CommandError, CommandFailed) as error:
+            return i.OriginateFailed(str(error))
+        except EslError:
+            return i.OriginateUnsure()
+        return i.JobDone(result.ok, result.text)
+
+    def kill(self, channel: str, cause: str) -> i.Input | None:
+        """Hang a channel up; an answer only if the node does not know it."""
+        reply = self._reach().command(kill(channel, cause))
+        return i.ChannelGone() if reply.startswith("-ERR No such channel") else None
+
+    def look(self, channel: ChannelUuid) -> i.Input:
+        """Whether the channel exists and is answered; if not, the cause that the node kept."""
+        node = self._reach()
+        dump = node.channel_dump(channel)
+        if dump is not None:
+            return i.ChannelAlive(answered=dump.get("Answer-State") == "answered")
+        kept = node.api(f"hash select/{CAUSE_REALM}/{channel}").strip()
+        return i.ChannelGone(HangupInfo(kept) if _CAUSE.fullmatch(kept) else None)
+
+    def keep_hangup_cause(self, channel: ChannelUuid) -> None:
+        """Have the node keep the cause, should we be away at the end (fs-traces/cause_kept_by_hangup_hook)."""
+        hook = f"hash insert/{CAUSE_REALM}/{channel}/${{hangup_cause}}"
+        self._reach().api(f"uuid_setvar {channel} api_hangup_hook {hook}")
+
+    def forget_hangup_cause(self, channel: ChannelUuid) -> None:
+        """The end is known: the node need keep nothing."""
+        self._reach().api(f"hash delete/{CAUSE_REALM}/{channel}")
+
+    def stop_tap(self, channel: ChannelUuid) -> None:
+        """End the audio tap."""
+        self._reach().api(fork.stop_command(channel))
+
+    def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
+        """Start an application for a flow."""
+        self._reach().execute(channel, action_id, app, arg)
+
+    def _reach(self) -> Node:
+        if self._node is None:
+            raise EslConnectionLost("the call has no node")
+        return self._node
