@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from fsbridge.node import Node
 
@@ -14,7 +14,7 @@ class NodePool:
         self._nodes = {node.name: node for node in nodes}
         self._load = load
 
-    def __iter__(self) -> Iterable[Node]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[Node]:
         return iter(self._nodes.values())
 
     def get(self, name: str) -> Node | None:

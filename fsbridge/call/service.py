@@ -6,6 +6,7 @@ is dialled, and the call is registered before its first command is written.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -51,6 +52,7 @@ class CallService:
     workers: WorkerPool
     flows: FlowLibrary
     parts: Parts
+    render_metrics: Callable[[], bytes]
     draining: bool = False
 
     def place(self, org: OrgSettings, flow_id: FlowId, request: CallRequest) -> Call:
@@ -117,6 +119,10 @@ class CallService:
         if self.settings.amd.when_unavailable == "refuse" and self.workers.choose() is None:
             reasons.append("no AMD worker is up")
         return reasons
+
+    def metrics(self) -> bytes:
+        """The service's metrics as Prometheus text."""
+        return self.render_metrics()
 
     def settle(self) -> int:
         """End what an earlier run of the service left unfinished; returns how many calls there were.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsbridge.call.model import Destination, DestinationKind
-from fsbridge.errors import FsbridgeError
+from fsbridge.dialing.destinations import DestinationError
 from fsbridge.settings import OrgSettings, Settings, TrunkSettings
 
 
-class NotDiallable(FsbridgeError):
+class NotDiallable(DestinationError):
     """The organization's trunk does not take this kind of destination."""
 
 

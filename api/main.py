@@ -1,0 +1,202 @@
+"""The composition root: settings → parts → servers; signals, drain, exit code. The only place that knows everybody.
+
+Start: store, workers, nodes, REST; the service listens before a node is up (`/readyz` tells), so that a caller
+gets answers and not refused connections. Stop (SIGTERM, SIGINT): no new calls, live calls end or are ended within
+`service.drain_timeout_s`, then webhooks, nodes and workers are let go. A failed essential task stops the service
+with exit code 1.
+"""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass, field
+
+import gevent
+import structlog
+from gevent import monkey
+from gevent.event import Event as Flag
+
+from api.app import build_app
+from api.server import ApiServer
+from fsbridge import logs
+from fsbridge.amd import fork
+from fsbridge.amd.workers import WorkerPool
+from fsbridge.call import reconcile, translate
+from fsbridge.call.effects import Notice
+from fsbridge.call.machine import Limits
+from fsbridge.call.model import Call
+from fsbridge.call.registry import CallRegistry
+from fsbridge.call.runner import Parts
+from fsbridge.call.service import CallService
+from fsbridge.clock import Clock, SystemClock
+from fsbridge.errors import FsbridgeError
+from fsbridge.flow.library import FlowLibrary
+from fsbridge.ids import new_uuid
+from fsbridge.metrics import Metrics
+from fsbridge.node import Node, NodeEvents
+from fsbridge.pool import NodePool
+from fsbridge.settings import Settings
+from fsbridge.store.base import Store
+from fsbridge.store.secrets import load_box
+from fsbridge.store.sqlite import SqliteStore
+from fsbridge.supervise import Supervisor
+from fsbridge.webhook.outbox import Outbox
+from fsbridge.webhook.payload import deliveries
+
+log = structlog.get_logger(__name__)
+
+PURGE_INTERVAL_S = 600.0
+SAMPLE_INTERVAL_S = 5.0
+SUBSCRIPTION = (translate.SUBSCRIBED, fork.SUBSCRIBED)
+
+
+@dataclass(slots=True)
+class Service:
+    """Every part of a running fsbridge. `start`, then `run` until a signal, then `stop`."""
+
+    settings: Settings
+    clock: Clock = field(default_factory=SystemClock)
+    stopping: Flag = field(default_factory=Flag)
+    failed: bool = False
+
+    supervisor: Supervisor = field(init=False)
+    metrics: Metrics = field(init=False)
+    store: Store = field(init=False)
+    outbox: Outbox = field(init=False)
+    workers: WorkerPool = field(init=False)
+    registry: CallRegistry = field(init=False)
+    pool: NodePool = field(init=False)
+    calls: CallService = field(init=False)
+    server: ApiServer = field(init=False)
+    _lost_timers: dict[str, gevent.Greenlet[..., object]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        settings = self.settings
+        data_dir = settings.service.data_dir
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.supervisor = Supervisor(self._on_failure)
+        self.metrics = Metrics()
+        secret = settings.service.secret_key
+        box = load_box(secret.get_secret_value() if secret is not None else None, data_dir)
+        self.store = SqliteStore(data_dir / "calls.db", box)
+        self.outbox = Outbox(self.store, settings.webhooks, data_dir, self.supervisor, self.clock, self.metrics)
+        self.workers = WorkerPool(settings.amd, self.supervisor, self.clock)
+        self.registry = CallRegistry()
+        events = NodeEvents(self._on_event, self._on_node_up, self._on_node_down)
+        self.pool = NodePool(
+            (Node(node, self.supervisor, self.clock, events, SUBSCRIPTION) for node in settings.nodes),
+            lambda name: len(self.registry.on_node(name)),
+        )
+        flows = FlowLibrary(settings.flows)
+        limits = Limits(
+            ring_s=settings.dialing.ring_timeout_s,
+            originate_grace_s=settings.dialing.originate_grace_s,
+            tap_connect_s=settings.amd.connect_timeout_s,
+            max_call_s=settings.dialing.max_call_s,
+        )
+        parts = Parts(self.supervisor, self.clock, limits, self._keep, self.metrics.call_changed, flows.find)
+        self.calls = CallService(
+            settings=settings,
+            clock=self.clock,
+            store=self.store,
+            registry=self.registry,
+            pool=self.pool,
+            workers=self.workers,
+            flows=flows,
+            parts=parts,
+            render_metrics=self.metrics.render,
+        )
+        self.server = ApiServer(build_app(settings, self.calls, self.clock), settings.service, self.supervisor)
+
+    def start(self) -> None:
+        """Bring everything up; returns as soon as REST is served. Raises FsbridgeError."""
+        self.workers.start()
+        self.outbox.start()
+        self.calls.settle()
+        for node in self.pool:
+            node.start()
+        self.supervisor.spawn_essential("housekeeping", self._keep_house)
+        self.server.start()
+
+    def stop(self) -> None:
+        """Drain and let go of everything, in the order in which it is no longer needed."""
+        ended = self.calls.drain(self.settings.service.drain_timeout_s)
+        if ended:
+            log.warning("calls_ended_at_stop", calls=ended)
+        self.server.stop(drain_s=2.0)
+        self.outbox.stop()
+        for node in self.pool:
+            node.stop()
+        self.workers.stop()
+        self.supervisor.stop()
+        self.store.close()
+
+    # --- between the parts -------------------------------------------------------------------------------
+
+    def _keep(self, call: Call, notices: tuple[Notice, ...]) -> None:
+        owed = deliveries(call, notices, new_uuid, self.clock.wall())
+        self.store.save(call, owed)
+        if owed:
+            self.outbox.kick(call.session_id)
+
+    def _on_event(self, event: translate.Event) -> None:
+        self.metrics.esl_events.inc()
+        self.registry.on_event(event)
+
+    def _on_node_up(self, node: Node) -> None:
+        self.metrics.esl_connected.labels(node.name).set(1)
+        timer = self._lost_timers.pop(node.name, None)
+        if timer is not None:
+            timer.kill(block=False)
+        reconcile.after_reconnect(node.name, node.epoch, self.registry)
+
+    def _on_node_down(self, node: Node) -> None:
+        self.metrics.esl_connected.labels(node.name).set(0)
+        self._lost_timers[node.name] = self.supervisor.spawn_later(
+            node.settings.lost_after_s, f"give up {node.name}", reconcile.give_up, node.name, self.registry
+        )
+
+    def _keep_house(self) -> None:
+        purged_at = self.clock.monotonic()
+        while not self.stopping.wait(SAMPLE_INTERVAL_S):
+            self.metrics.active_calls(self.registry.statuses())
+            if self.clock.monotonic() - purged_at >= PURGE_INTERVAL_S:
+                purged_at = self.clock.monotonic()
+                try:
+                    purged = self.store.purge(self.clock.wall() - self.settings.service.record_ttl_s)
+                except FsbridgeError as error:
+                    log.error("purge_failed", error=str(error))
+                else:
+                    if purged:
+                        log.info("records_purged", calls=purged)
+
+    def _on_failure(self, name: str, error: BaseException) -> None:
+        log.error("essential_task_failed", task=name, error=str(error))
+        self.failed = True
+        self.stopping.set()
+
+
+def serve(settings: Settings) -> int:
+    """Run the service until SIGTERM or SIGINT; returns the process's exit code."""
+    if not monkey.is_module_patched("socket"):
+        raise RuntimeError("start with the fsbridge command or python -m api: sockets are not patched")
+    logs.configure(settings.service.log_format, settings.service.log_level)
+    try:
+        service = Service(settings)
+    except (FsbridgeError, OSError) as error:
+        log.error("cannot_start", error=str(error))
+        return 1
+    for name in (signal.SIGTERM, signal.SIGINT):
+        gevent.signal_handler(name, service.stopping.set)
+    try:
+        service.start()
+        host, _ = settings.service.address
+        log.info("ready", message=f"fsbridge ready on http://{host}:{service.server.port}")
+        service.stopping.wait()
+    except FsbridgeError as error:
+        log.error("cannot_start", error=str(error))
+        service.failed = True
+    finally:
+        log.info("stopping", live_calls=len(service.registry))
+        service.stop()
+    return 1 if service.failed else 0
