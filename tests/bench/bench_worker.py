@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import base64
-import heapq
 import json
 import os
 import random
@@ -45,6 +44,8 @@ ROOT = Path(__file__).resolve().parents[2]
 AUDIO = ROOT / "fsbridge" / "simulator" / "audio"
 FRAME_S = 0.02
 FRAME_BYTES = 320
+PHASES = 20
+REFUSED_PAUSE_S = 0.2
 MASK = b"\x5a\xa5\x3c\xc3"
 QUIET_S = (1.0, 8.0)
 TIMEOUT_MS = (5_000, 16_000)
@@ -81,19 +82,22 @@ def clips() -> list[list[bytes]]:
 class LoadStream:
     """One tap: a quiet while, a recording, quiet again."""
 
-    __slots__ = ("at", "clip", "due", "quiet", "sent_at", "sock")
+    __slots__ = ("at", "clip", "quiet", "send", "sent_at", "sock")
 
-    def __init__(self, sock: socket.socket, clip: list[bytes], quiet: int, due: float) -> None:
+    def __init__(self, sock: socket.socket, clip: list[bytes], quiet: int) -> None:
         self.sock = sock
+        self.send = sock.send
         self.clip = clip
         self.quiet = quiet
         self.at = 0
-        self.due = due
         self.sent_at: list[float] = []  # one time a tick of five frames
 
 
 class Load:
-    """Keeps `streams` taps open; measures the lag of every verdict after `warm_s`."""
+    """Keeps `streams` taps open; measures the lag of every verdict after `warm_s`.
+
+    Streams are spread over `PHASES` phases of a frame's 20 ms; a phase's streams send one after the other.
+    """
 
     def __init__(self, url: str, streams: int, seconds: float, warm_s: float, seed: int) -> None:
         parts = urlsplit(url)
@@ -107,8 +111,8 @@ class Load:
         self.poll = select.epoll()
         self.open: dict[int, LoadStream] = {}
         self.waiting: dict[int, socket.socket] = {}
-        self.queue: list[tuple[float, int, LoadStream]] = []
-        self.serial = 0
+        self.phases: list[dict[int, LoadStream]] = [{} for _ in range(PHASES)]
+        self.pause_until = 0.0
         self.lags: list[float] = []
         self.lateness: list[float] = []
         self.results: dict[str, int] = {}
@@ -119,14 +123,19 @@ class Load:
     def run(self) -> Row:
         begun = time.monotonic()
         ramp = self.warm_s * 0.6
+        turn = 0
         while (now := time.monotonic()) < begun + self.warm_s + self.seconds:
-            wanted = int(self.streams * min(1.0, (now - begun) / ramp))
-            for _ in range(min(wanted - len(self.open) - len(self.waiting), 20)):
-                self.connect()
-            self.send(now, now > begun + self.warm_s)
-            next_due = self.queue[0][0] if self.queue else now + 0.001
-            for fd, _ in self.poll.poll(max(0.0, min(next_due - time.monotonic(), 0.001))):
-                self.hear(fd, now > begun + self.warm_s)
+            measured = now > begun + self.warm_s
+            wanted = int(self.streams * min(1.0, (now - begun) / ramp)) - len(self.open) - len(self.waiting)
+            if now > self.pause_until:
+                for _ in range(min(wanted, 5)):
+                    self.connect()
+            due = begun + turn * FRAME_S / PHASES
+            if now >= due:
+                self.send(turn % PHASES, due, measured)
+                turn += 1
+            for fd, _ in self.poll.poll(max(0.0, due - now)):
+                self.hear(fd, measured)
         return {
             "lags": self.lags,
             "lateness": self.lateness,
@@ -135,7 +144,7 @@ class Load:
             "lost": self.lost,
             "frames": self.frames,
             "open": len(self.open),
-            "cpu_s": time.process_time(),
+            "cpu": time.process_time() / (self.seconds + self.warm_s),
         }
 
     def connect(self) -> None:
@@ -151,27 +160,26 @@ class Load:
         self.waiting[sock.fileno()] = sock
         self.poll.register(sock.fileno(), select.EPOLLIN)
 
-    def send(self, now: float, measured: bool) -> None:
-        """Every frame that is due. A stream that is late by more than a frame catches up frame by frame."""
-        while self.queue and self.queue[0][0] <= now:
-            due, serial, stream = heapq.heappop(self.queue)
-            if stream.sock.fileno() < 0:
-                continue
+    def send(self, phase: int, due: float, measured: bool) -> None:
+        """The next frame of every stream of a phase. A late phase is caught up, one phase after the other."""
+        streams = self.phases[phase]
+        lost = []
+        for fd, stream in streams.items():
             at = stream.at - stream.quiet
-            data = stream.clip[at] if 0 <= at < len(stream.clip) else self.silence
             try:
-                stream.sock.send(data)
+                stream.send(stream.clip[at] if 0 <= at < len(stream.clip) else self.silence)
             except OSError:
-                self.lost += 1
-                self.drop(stream.sock.fileno())
+                lost.append(fd)
                 continue
             stream.at += 1
-            self.frames += 1
             if not stream.at % 5:
                 stream.sent_at.append(time.monotonic())
-                if measured:
-                    self.lateness.append(stream.sent_at[-1] - due)
-            heapq.heappush(self.queue, (due + FRAME_S, serial, stream))
+        self.frames += len(streams)
+        if measured and streams:
+            self.lateness.append(time.monotonic() - due)
+        for fd in lost:
+            self.lost += 1
+            self.drop(fd)
 
     def hear(self, fd: int, measured: bool) -> None:
         sock = self.waiting.pop(fd, None)
@@ -179,6 +187,7 @@ class Load:
             answer = sock.recv(4_096)
             if not answer.startswith(b"HTTP/1.1 101 "):
                 self.refused += 1
+                self.pause_until = time.monotonic() + REFUSED_PAUSE_S
                 self.poll.unregister(fd)
                 sock.close()
                 return
@@ -186,11 +195,9 @@ class Load:
             metadata = encode_options(replace(OPTIONS, total_timeout_ms=timeout_ms)).encode()
             sock.send(b"\x81\xfe" + struct.pack("!H", len(metadata)) + MASK + apply_mask(metadata, MASK))
             quiet = int(self.random.uniform(*QUIET_S) / FRAME_S)
-            due = time.monotonic() + self.random.random() * FRAME_S
-            stream = LoadStream(sock, self.random.choice(self.clips), quiet, due)
+            stream = LoadStream(sock, self.random.choice(self.clips), quiet)
             self.open[fd] = stream
-            self.serial += 1
-            heapq.heappush(self.queue, (due, self.serial, stream))
+            self.phases[fd % PHASES][fd] = stream
             return
         stream = self.open[fd]
         try:
@@ -213,6 +220,7 @@ class Load:
 
     def drop(self, fd: int) -> None:
         stream = self.open.pop(fd)
+        del self.phases[fd % PHASES][fd]
         self.poll.unregister(fd)
         stream.sock.close()
 
@@ -329,6 +337,7 @@ def measure(streams: int, seconds: float, warm_s: float) -> list[Row]:
         row("worker_memory", (full_kb - empty_kb) / streams, "kB a stream"),
         row("worker_start", start_s, "s"),
         row("load_lateness_p99", quantile(lateness, 0.99) * 1000, "ms (the generator's own)"),
+        row("load_cpu", report["cpu"], "cores (the generator's own)"),
         row("load_streams_open", report["open"], "streams at the end"),
     ]
 
