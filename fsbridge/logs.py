@@ -7,6 +7,7 @@ numbers go through `mask_number` first. Not to be used on native threads (see `s
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import MutableMapping
@@ -23,7 +24,8 @@ SECRET_KEYS = frozenset(
 _CHATTY = ("huey", "urllib3", "requests", "asyncio")
 """Libraries that tell every step at INFO; their warnings are wanted."""
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160))}
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+_CONTROL |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
 _CONTROL |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
@@ -82,7 +84,11 @@ def configure(
             structlog.processors.JSONRenderer(serializer=_to_json),
         ]
     else:
-        ending = [one_line, structlog.dev.ConsoleRenderer(colors=out.isatty(), pad_event_to=28)]
+        # The plain traceback: the rich one prints local variables, secrets among them.
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=out.isatty(), pad_event_to=28, exception_formatter=structlog.dev.plain_traceback
+        )
+        ending = [one_line, renderer]
     handler = logging.StreamHandler(out)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -107,4 +113,4 @@ def _to_json(event: Any, **_: Any) -> str:
     try:
         return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # lone surrogates, integers beyond 64 bits: rare, and still a line
-        return orjson.dumps({key: repr(value) for key, value in event.items()}).decode()
+        return json.dumps(event, default=str, separators=(",", ":"))

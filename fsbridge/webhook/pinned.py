@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from requests.certs import where as public_certificates
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
@@ -46,7 +46,7 @@ class Network:
 
     def __init__(self, ca_file: Path | None, allow_private: bool, resolver: Resolve = resolve) -> None:
         self._context = create_urllib3_context()
-        self._context.load_verify_locations(public_certificates())
+        self._context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
         if ca_file is not None:
             try:
                 self._context.load_verify_locations(ca_file)
