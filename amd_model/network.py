@@ -36,7 +36,9 @@ class AmdNet(nn.Module):
         """[B, S] of zeros: a stream that has heard nothing."""
         return torch.zeros(batch, self.spec.state_size)
 
-    def logits(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def logits(
+        self, features: Tensor, state: Tensor, dropout: float = 0.0
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """[B, n·5, F], [B, S] → class logits [B, n, 4], speech logits [B, n, 5], tone logits [B, n, 1], state."""
         spec = self.spec
         batch = features.shape[0]
@@ -46,7 +48,11 @@ class AmdNet(nn.Module):
         mapped = torch.relu(self.frames(frames.transpose(1, 2))).transpose(1, 2)
         joined = mapped.reshape(batch, -1, FRAMES_PER_TICK * spec.conv_channels)
         embedded = torch.relu(self.tick(joined))
+        if dropout > 0.0:
+            embedded = nn.functional.dropout(embedded, dropout, training=self.training)
         remembered, hidden = self.memory(embedded, hidden.transpose(0, 1).contiguous())
+        if dropout > 0.0:
+            remembered = nn.functional.dropout(remembered, dropout, training=self.training)
         new_state = torch.cat((frames[:, -_CONTEXT_FRAMES:].flatten(1), hidden.transpose(0, 1).flatten(1)), dim=1)
         return self.classes(remembered), self.speech(joined), self.tone(embedded), new_state
 

@@ -30,6 +30,7 @@ from fsbridge.call.runner import Parts
 from fsbridge.call.service import CallService
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.errors import FsbridgeError
+from fsbridge.esl.events import Event
 from fsbridge.flow.library import FlowLibrary
 from fsbridge.ids import new_uuid
 from fsbridge.metrics import Metrics
@@ -46,7 +47,7 @@ from fsbridge.webhook.payload import deliveries
 log = structlog.get_logger(__name__)
 
 PURGE_INTERVAL_S = 600.0
-SAMPLE_INTERVAL_S = 5.0
+SAMPLE_INTERVAL_S = 0.5
 SUBSCRIPTION = (translate.SUBSCRIBED, fork.SUBSCRIBED)
 
 
@@ -94,7 +95,8 @@ class Service:
             tap_connect_s=settings.amd.connect_timeout_s,
             max_call_s=settings.dialing.max_call_s,
         )
-        parts = Parts(self.supervisor, self.clock, limits, self._keep, self.metrics.call_changed, flows.find)
+        began = self.metrics.call_began
+        parts = Parts(self.supervisor, self.clock, limits, self._keep, began, self._seen, flows.find)
         self.calls = CallService(
             settings=settings,
             clock=self.clock,
@@ -139,8 +141,13 @@ class Service:
         if owed:
             self.outbox.kick(call.session_id)
 
-    def _on_event(self, event: translate.Event) -> None:
-        self.metrics.esl_events.inc()
+    def _seen(self, before: Call, after: Call) -> None:
+        self.metrics.call_changed(before, after)
+        if after.tap_connected and not before.tap_connected and after.answered_at is not None:
+            self.metrics.tap_seconds.observe(max(0.0, self.clock.wall() - after.answered_at))
+
+    def _on_event(self, node: Node, event: Event) -> None:
+        self.metrics.esl_events.labels(node.name).inc()
         self.registry.on_event(event)
 
     def _on_node_up(self, node: Node) -> None:
@@ -157,18 +164,23 @@ class Service:
         )
 
     def _keep_house(self) -> None:
-        purged_at = self.clock.monotonic()
+        purged_at, woken_at = self.clock.monotonic(), self.clock.monotonic()
         while not self.stopping.wait(SAMPLE_INTERVAL_S):
-            self.metrics.active_calls(self.registry.statuses())
-            if self.clock.monotonic() - purged_at >= PURGE_INTERVAL_S:
-                purged_at = self.clock.monotonic()
-                try:
-                    purged = self.store.purge(self.clock.wall() - self.settings.service.record_ttl_s)
-                except FsbridgeError as error:
-                    log.error("purge_failed", error=str(error))
-                else:
-                    if purged:
-                        log.info("records_purged", calls=purged)
+            now = self.clock.monotonic()
+            self.metrics.hub_lateness.observe(max(0.0, now - woken_at - SAMPLE_INTERVAL_S))
+            if now - purged_at >= PURGE_INTERVAL_S:
+                purged_at = now
+                self._purge()
+            woken_at = self.clock.monotonic()
+
+    def _purge(self) -> None:
+        try:
+            purged = self.store.purge(self.clock.wall() - self.settings.service.record_ttl_s)
+        except FsbridgeError as error:
+            log.error("purge_failed", error=str(error))
+        else:
+            if purged:
+                log.info("records_purged", calls=purged)
 
     def _on_failure(self, name: str, error: BaseException) -> None:
         log.error("essential_task_failed", task=name, error=str(error))

@@ -45,7 +45,7 @@ class Health:
 class NodeEvents:
     """Whom a node tells what; none of these may block, except `on_up`, which runs in a greenlet of its own."""
 
-    on_event: Callable[[Event], None]
+    on_event: Callable[[Node, Event], None]
     on_up: Callable[[Node], None]
     on_down: Callable[[Node], None]
 
@@ -196,7 +196,7 @@ class Node:
         if event.name == "HEARTBEAT":
             self.health = read_health(event)
         else:
-            self._events.on_event(event)
+            self._events.on_event(self, event)
 
 
 def read_health(event: Event) -> Health:

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from gevent.pywsgi import WSGIServer
 
-from fsbridge.webhook.signing import verify
+from fsbridge.clock import SystemClock
+from fsbridge.webhook.signing import SignatureError, verify
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -18,6 +19,7 @@ class Receiver:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
+        self._clock = SystemClock()
         self._server = WSGIServer(("127.0.0.1", 0), self._application, log=None, error_log=None)
         self.events: dict[str, list[dict[str, Any]]] = {}
         self.rejected = 0
@@ -46,7 +48,9 @@ class Receiver:
             for name, value in environ.items()
             if name.startswith("HTTP_")
         }
-        if not verify(body, headers, self._secret):
+        try:
+            verify(headers, body, self._secret, self._clock.wall())
+        except SignatureError:
             self.rejected += 1
             start_response("401 Unauthorized", [("Content-Length", "0")])
             return [b""]

@@ -6,8 +6,6 @@ more. A call leaves the registry when it is terminal and its record kept.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from fsbridge.call.runner import CallRunner
 from fsbridge.esl.events import Event
 from fsbridge.ids import SessionId
@@ -50,7 +48,3 @@ class CallRegistry:
     def all(self) -> list[CallRunner]:
         """Every live call."""
         return list(self._by_session.values())
-
-    def statuses(self) -> Counter[str]:
-        """How many live calls there are of each status."""
-        return Counter(str(runner.call.status) for runner in self._by_session.values())

@@ -55,14 +55,16 @@ SAVE_RETRIES_S = (0.5, 2.0, 8.0, 30.0)
 class Parts:
     """What a runner works with; the composition root makes one for all calls.
 
-    `keep(call, notices)` stores the call with its webhooks and sets their delivery going; `seen(before, after)`
-    is told of every change (metrics). `flow(org, flow)` finds a document or raises FlowError.
+    `keep(call, notices)` stores the call with its webhooks and sets their delivery going; `began(call)` and
+    `seen(before, after)` are told of calls and their changes (metrics). `flow(org, flow)` finds a document or
+    raises FlowError.
     """
 
     supervisor: Supervisor
     clock: Clock
     limits: Limits
     keep: Callable[[Call, tuple[Notice, ...]], None]
+    began: Callable[[Call], None]
     seen: Callable[[Call, Call], None]
     flow: Callable[[OrgId, FlowId], FlowDocument]
 

@@ -82,7 +82,7 @@ class CallService:
             created_at=self.clock.wall(),
         )
         self.store.save(call)
-        self.parts.seen(call, call)
+        self.parts.began(call)
         endpoint = self._endpoint(request, route, node)
         placement = Placement(endpoint, request.caller_id, self.settings.dialing.ring_timeout_s, tap)
         runner = CallRunner(call, placement, Switch(node), self.parts)
@@ -132,6 +132,7 @@ class CallService:
         """
         left = self.store.unfinished()
         for call in left:
+            self.parts.began(call)
             node = self.pool.get(call.node)
             runner = CallRunner(call, Placement(None, None, 0, None), Switch(node), self.parts)
             self.registry.add(runner)

@@ -247,7 +247,7 @@ def _record(channel: Channel, argument: str) -> App:
     words = argument.split()
     if not words:
         return ""
-    limit, threshold, quiet_seconds = ((whole(word.lstrip("+")) or 0) for word in (words[1:4] + ["", "", ""])[:3])
+    limit, threshold, quiet_seconds = ((whole(word.lstrip("+")) or 0) for word in [*words[1:4], "", "", ""][:3])
     recorder = Recorder(channel, words[0], limit, both=False, bug=False)
     recorder.start()
     at = channel.sample()

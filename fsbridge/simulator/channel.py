@@ -248,7 +248,6 @@ class Channel:
         self._sip_answered()
         self._start_media()
         self.times["answered"] = self._microseconds()
-        self.variables["endpoint_disposition"] = "ANSWER"
         self.answer_state = "answered"
         self.fire("CHANNEL_ANSWER")
         command = self.variables.get("api_on_answer")
@@ -258,6 +257,7 @@ class Channel:
 
     def flip_caller_id(self) -> None:
         """Done by originate once the leg is up: caller and callee change places."""
+        self.variables["endpoint_disposition"] = "ANSWER" if self.answered else "EARLY MEDIA"
         self.variables["pre_transfer_caller_id_number"] = self.caller_number
         self.variables["channel_cid_flipped"] = "yes"
         self.flipped = True

@@ -43,6 +43,12 @@ _DIGITS = re.compile(r"[0-9A-Da-d*#wW]{1,64}")
 _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,48}")
 
 
+_STEP_WORDS = (
+    "ring, early_media, answer, play, silence, tone, beep, fax, dtmf, wait_dtmf, listen, record, loop, hangup, busy, "
+    "reject, never_answer"
+)
+
+
 class FarEndError(FsbridgeError):
     """A far-end file is wrong; `problems` lists every fault with its place."""
 
@@ -332,8 +338,7 @@ class _Reader:
                     self.problems.append(f"{place}: must be a SIP status from 400 to 699")
                     return Reject(480)
                 return Reject(value)
-        self.problems.append(f"{place}: no such step; known are ring, early_media, answer, play, silence, tone, beep, fax, "
-                             "dtmf, wait_dtmf, listen, record, loop, hangup, busy, reject, never_answer")  # fmt: skip
+        self.problems.append(f"{place}: no such step; known are {_STEP_WORDS}")
         return None
 
     def _seconds(self, value: object, place: str) -> float:

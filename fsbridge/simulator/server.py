@@ -8,6 +8,7 @@ command that caused them. A listener's queue is bounded: past it events are lost
 
 from __future__ import annotations
 
+import contextlib
 import uuid
 from collections import deque
 
@@ -108,10 +109,8 @@ class Connection:
             log.info("simulator_write_ended", reason=str(error))
         finally:
             self.cut()
-            try:
+            with contextlib.suppress(OSError):
                 self._socket.shutdown(gevent.socket.SHUT_RDWR)
-            except OSError:
-                pass
             self._socket.close()
 
     def _transmit(self, data: bytes) -> None:
