@@ -100,7 +100,8 @@ Handler: TypeAlias = Callable[[Request], Response]
 
 def build_wsgi(routes: Sequence[tuple[Route, Handler]], clock: Clock, limits: Limits) -> WsgiApp:
     """A WSGI application of these routes; every error is answered, none is raised to the server."""
-    app = bottle.Bottle(catchall=False)
+    app = bottle.Bottle()
+    app.config["catchall"] = False
     edge = _Edge(clock, limits)
     for route, handler in routes:
         path = route.path.replace("{", "<").replace("}", ">")
