@@ -24,6 +24,7 @@ PLAYED = "FILE PLAYED"
 NOT_FOUND = "FILE NOT FOUND"
 PLAYBACK_ERROR = "PLAYBACK ERROR"
 _POLL = 0.1
+_TONE_BUG = "spandsp_tone_detect"
 
 
 def run(channel: Channel, application: str, argument: str) -> App:
@@ -87,7 +88,7 @@ def _play(channel: Channel, path: str, terminators: str) -> Generator[Wait, str,
     except sound.SoundError:
         return NOT_FOUND
     seconds = len(pcm) / 2 / RATE
-    kind = [("Playback-File-Type", "tone_stream")] if "_stream://" in path else []
+    kind = [("Playback-File-Type", "tone_stream")] if path.startswith("tone_stream://") else []
     described = [*kind, ("Playback-File-Path", path)]
     channel.fire("PLAYBACK_START", described)
     begun = channel.sample()
@@ -270,15 +271,15 @@ def _record(channel: Channel, argument: str) -> App:
 
 def _detect_tone(channel: Channel, argument: str) -> App:
     """spandsp_start_tone_detect: reports the answer tone of a fax once it has sounded for a while."""
-    if "tone_detect" not in channel.bugs:
-        channel.add_bug("tone_detect")
+    if _TONE_BUG not in channel.bugs:
+        channel.add_bug(_TONE_BUG)
         channel.node.scheduler.call_later(_POLL, lambda: _listen_for_fax(channel))
     return "+OK started"
     yield
 
 
 def _listen_for_fax(channel: Channel) -> None:
-    if channel.hung_up or "tone_detect" not in channel.bugs:
+    if channel.hung_up or _TONE_BUG not in channel.bugs:
         return
     window = int(0.5 * RATE)
     start = channel.sample() - window

@@ -76,6 +76,7 @@ class Channel:
         self.callstate = "DOWN"
         self.answer_state = "ringing"
         self.cause = ""
+        self._disposition = ""
         self.hit_dialplan = False
         self.flipped = False
         self.media = False
@@ -141,6 +142,8 @@ class Channel:
             headers.append(("Hangup-Cause", self.cause))
         if self.media:
             headers += _CODEC
+        if not self.number:
+            return headers
         headers += [
             ("Caller-Direction", "outbound"),
             ("Caller-Logical-Direction", "outbound"),
@@ -168,6 +171,13 @@ class Channel:
 
     def _callee_name(self) -> str:
         return self.number if self.media else "Outbound Call"
+
+    def vanish(self) -> None:
+        """End a channel that never came to be (an unknown gateway): no name, no caller, no variables yet."""
+        self.variables.clear()
+        self.name = "N/A"
+        self.number = ""
+        self.destroy()
 
     def all_headers(self) -> list[Header]:
         """Basic headers and every variable."""
@@ -237,11 +247,11 @@ class Channel:
             return
         self.times["early"] = self._microseconds()
         self._sip_answered()
-        self._start_media()
         self.answer_state = "early"
         self.variables["endpoint_disposition"] = "EARLY MEDIA"
         self.fire("CHANNEL_PROGRESS_MEDIA")
         self.set_callstate("EARLY")
+        self._start_media()
 
     def answer(self) -> None:
         """200 OK; what `api_on_answer` asks for runs before the call state changes."""
@@ -301,6 +311,8 @@ class Channel:
             self._refusal_variables(status)
         self.said.cut(self.sample())
         self.fire("CHANNEL_HANGUP")
+        if self._disposition:
+            self.variables["sip_hangup_disposition"] = self._disposition
         self.on_hangup()
         if not in_thread:
             self.node.scheduler.call_later(0.0 if by_far_end or at_once else FRAME_SECONDS, self.execution.unwind)
@@ -311,8 +323,9 @@ class Channel:
         variables["proto_specific_hangup_cause"] = f"sip:{final}"
         variables["sip_term_status"] = str(final)
         variables["sip_term_cause"] = str(causes.q850(self.cause))
-        variables["sip_hangup_disposition"] = "recv_refuse" if status else "recv_bye"
+        self._disposition = "recv_refuse" if status else "recv_bye"
         if status:
+            variables["sip_hangup_disposition"] = self._disposition
             variables["sip_invite_failure_status"] = str(status)
             variables["sip_invite_failure_phrase"] = causes.phrase(status)
 
@@ -323,15 +336,14 @@ class Channel:
             self.taps.pop(name).stop("")
         for recorder in list(self.recorders.values()):
             recorder.stop()
-        for bug in list(self.bugs):
+        for bug in reversed(self.bugs.copy()):
             self.remove_bug(bug)
-        if "sip_hangup_disposition" not in self.variables:
-            if self.answered:
-                self.variables["sip_hangup_disposition"] = "send_bye"
-            else:
-                self.variables["sip_hangup_disposition"] = "send_cancel"
+        if not self._disposition:
+            self._disposition = "send_bye" if self.answered else "send_cancel"
+            if not self.answered:
                 self.variables["sip_invite_failure_status"] = "487"
                 self.variables["sip_invite_failure_phrase"] = "CANCEL"
+        self.variables["sip_hangup_disposition"] = self._disposition
         self.variables["hangup_cause"] = self.cause
         self.variables["hangup_cause_q850"] = str(causes.q850(self.cause))
         self.set_callstate("HANGUP")

@@ -73,11 +73,11 @@ class Origination:
         node, channel, dial = self._node, self.channel, self._dial
         known = node.settings.gateways + node.settings.dead_gateways
         if dial.gateway and dial.gateway not in known:
-            channel.destroy()
+            channel.vanish()
             self._report("-ERR INVALID_GATEWAY\n")
             return
         if not dial.gateway and dial.profile not in node.settings.profiles:
-            channel.destroy()
+            channel.vanish()
             self._report("-ERR INVALID_PROFILE\n")
             return
         if dial.gateway:
