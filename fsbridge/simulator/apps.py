@@ -150,7 +150,7 @@ def _play_and_get_digits(channel: Channel, argument: str) -> App:
     gap = (whole(words[9]) if len(words) > 9 else None) or timeout
     digits = channel.execution.digits
     digits.clear()
-    for name in ("read_result", "read_terminator_used", variable):
+    for name in ("read_result", variable):
         channel.variables.pop(name, None)
     for _ in range(max(tries, 1)):
         response = yield from _play(channel, prompt, "any")
@@ -250,6 +250,7 @@ def _record(channel: Channel, argument: str) -> App:
         return ""
     limit, threshold, quiet_seconds = ((whole(word.lstrip("+")) or 0) for word in [*words[1:4], "", "", ""][:3])
     recorder = Recorder(channel, words[0], limit, both=False, bug=False)
+    channel.fire_codec()
     recorder.start()
     at = channel.sample()
     quiet_since = at
@@ -266,6 +267,7 @@ def _record(channel: Channel, argument: str) -> App:
         if threshold and quiet_seconds and now - quiet_since >= quiet_seconds * RATE:
             break
     recorder.stop()
+    channel.fire_codec()
     return ""
 
 

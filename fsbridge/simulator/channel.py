@@ -260,6 +260,7 @@ class Channel:
         self.times["answered"] = self._microseconds()
         self.answer_state = "answered"
         self.fire("CHANNEL_ANSWER")
+        self.variables["endpoint_disposition"] = "ANSWER"
         command = self.variables.get("api_on_answer")
         if command:
             self.node.run_api(self.expand(command))
@@ -267,7 +268,6 @@ class Channel:
 
     def flip_caller_id(self) -> None:
         """Done by originate once the leg is up: caller and callee change places."""
-        self.variables["endpoint_disposition"] = "ANSWER" if self.answered else "EARLY MEDIA"
         self.variables["pre_transfer_caller_id_number"] = self.caller_number
         self.variables["channel_cid_flipped"] = "yes"
         self.flipped = True
@@ -278,7 +278,10 @@ class Channel:
             return
         self.media = True
         self.variables.update(_MEDIA_VARIABLES)
-        self.fire("CODEC", variables=False)
+        self.fire_codec()
+        self.fire_codec()
+
+    def fire_codec(self) -> None:
         self.fire("CODEC", variables=False)
 
     def _sip_answered(self) -> None:

@@ -224,6 +224,8 @@ class AudioServer:
                 for out in protocol.data_to_send():
                     if out:
                         sock.sendall(out)
+                    else:
+                        sock.shutdown(gevent.socket.SHUT_WR)
                 if protocol.state is State.CLOSED or not data:
                     break
         except OSError:
