@@ -47,6 +47,8 @@ SPARE_SOCKETS = 3
 """Open sockets for each place in the batch: streams with a verdict stay connected while their call lives."""
 SPARE_FILES = 64
 YIELD_S = 0.0005
+RECEIVE_BUFFER = 131_072
+SEND_BUFFER = 16_384
 
 _RawSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 
@@ -178,7 +180,11 @@ class AmdServer:
         """Bind and listen. Raises OSError when the address cannot be had."""
         listener = green.socket(socket.AF_INET, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Inherited by what is accepted. Buffers are bounded so that a peer that floods, or never reads, holds
+        # a little of the kernel's memory and not what autotuning would give it.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         try:
             listener.bind((self._settings.host, self._settings.port))
         except OSError:
@@ -197,11 +203,15 @@ class AmdServer:
                 self._slot()
                 gevent.sleep(self._timetable.wait(self._clock()))
         finally:
-            self._tasks.kill()
-            self._handshakes.kill()
-            self._sweep.abandon()
-            if self._listener is not None:
-                self._listener.close()
+            self.close()
+
+    def close(self) -> None:
+        """End everything at once, without ceremony."""
+        self._tasks.kill()
+        self._handshakes.kill()
+        self._sweep.abandon()
+        if self._listener is not None:
+            self._listener.close()
 
     def drain(self) -> None:
         """Take no new streams, finish those under analysis within `drain_s`, then let `run` return."""

@@ -1,0 +1,70 @@
+"""When slots run, and when a worker must say that it can take no more."""
+
+from __future__ import annotations
+
+import pytest
+
+from amd_model.server import LATE_SLOTS, MAX_LAG_S, Timetable
+from amd_model.sweep import CYCLE_S, GROUPS, SLOT_S
+
+pytestmark = pytest.mark.unit
+
+
+def keep(timetable: Timetable, now: float, slots: int, takes: float) -> float:
+    """Run slots as the server does: wait, run, tell."""
+    for _ in range(slots):
+        now += timetable.wait(now)
+        timetable.ran(now, now + takes)
+        now += takes
+    return now
+
+
+def test_a_kept_timetable_has_the_lag_of_its_work() -> None:
+    timetable = Timetable(100.0)
+    assert (timetable.lag_s, timetable.busy, timetable.overloaded) == (0.0, 0.0, False)
+    now = keep(timetable, 100.0, 60, 0.004)
+    assert now == pytest.approx(100.0 + 59 * SLOT_S + 0.004, abs=0.002)
+    assert timetable.lag_s == pytest.approx(0.004, abs=0.001)
+    assert timetable.busy == pytest.approx(50 * 0.004, abs=0.01)
+    assert not timetable.overloaded
+
+
+def test_one_late_slot_is_seen_and_forgiven() -> None:
+    timetable = Timetable(0.0)
+    now = keep(timetable, 0.0, 50, 0.002)
+    now = keep(timetable, now, 1, 0.200)
+    assert timetable.lag_s == pytest.approx(0.200)
+    assert not timetable.overloaded
+    now = keep(timetable, now, 60, 0.002)
+    assert timetable.lag_s < 0.01
+    assert not timetable.overloaded
+
+
+def test_slots_longer_than_their_time_are_an_overload() -> None:
+    timetable = Timetable(0.0)
+    now = keep(timetable, 0.0, 60, SLOT_S * 1.1)
+    assert timetable.overloaded
+    assert timetable.busy > 0.92
+    keep(timetable, now, 60, SLOT_S * 0.5)
+    assert not timetable.overloaded
+
+
+def test_slots_that_start_late_are_an_overload_though_they_are_short() -> None:
+    timetable = Timetable(0.0)
+    now = 0.0
+    for _ in range(LATE_SLOTS * GROUPS):
+        now += MAX_LAG_S  # somebody else has the core
+        timetable.ran(now, now + 0.001)
+    assert timetable.lag_s > MAX_LAG_S
+    assert timetable.overloaded
+
+
+def test_a_backlog_of_slots_is_not_run_after_a_stall() -> None:
+    timetable = Timetable(0.0)
+    timetable.ran(0.0, 3.0)
+    now, ran = 3.0, 0
+    while timetable.wait(now) < SLOT_S / 2:
+        now += timetable.wait(now)
+        timetable.ran(now, now)
+        ran += 1
+    assert ran <= CYCLE_S / SLOT_S + 1
