@@ -7,7 +7,7 @@ Events go to `on_event` as they come; it must not block.
 
 from __future__ import annotations
 
-import json
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from fsbridge.clock import Clock
 from fsbridge.esl.client import EslClient
 from fsbridge.esl.commands import Command, Filter, Subscribe
 from fsbridge.esl.errors import EslConnectionLost, EslError
-from fsbridge.esl.events import Event
+from fsbridge.esl.events import Event, read_dump
 from fsbridge.esl.session import JobResult
 from fsbridge.ids import ActionId, ChannelUuid, JobUuid
 from fsbridge.settings import NodeSettings
@@ -29,6 +29,10 @@ log = structlog.get_logger(__name__)
 
 BACKOFF_S = (0.5, 15.0)
 WATCH_INTERVAL_S = 1.0
+
+UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE"})
+"""Channel events that carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers): our filter on
+`fsbridge_node` would drop them, so they are let in by name, other people's calls included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +124,10 @@ class Node:
         text = self.api(f"uuid_dump {channel} json")
         if text.startswith("-"):
             return None
-        try:
-            document = json.loads(text)
-        except ValueError as error:
-            raise EslError(f"uuid_dump of {channel} gave no JSON: {text[:80]!r}") from error
-        return {str(name): str(value) for name, value in document.items()}
+        dump = read_dump(text)
+        if dump is None:
+            raise EslError(f"uuid_dump of {channel} gave no JSON: {text[:80]!r}")
+        return dump
 
     # --- inside ------------------------------------------------------------------------------------------
 
@@ -138,17 +141,19 @@ class Node:
         failures = 0
         while not self._stopping.is_set():
             client = self._connect()
-            if client is None:
-                failures += 1
-                self._stopping.wait(self._pause(failures))
-                continue
-            failures = 0
-            self._watch(client)
-            self._client = None
-            if not self._stopping.is_set():
-                log.warning("node_down", node=self.name, error=str(client.lost_because))
-            self.last_error = str(client.lost_because)
-            self._events.on_down(self)
+            if client is not None:
+                since = self._clock.monotonic()
+                self._watch(client)
+                self._client = None
+                if not self._stopping.is_set():
+                    log.warning("node_down", node=self.name, error=str(client.lost_because))
+                self.last_error = str(client.lost_because)
+                self._events.on_down(self)
+                if self._clock.monotonic() - since > self._backoff_s[1]:
+                    failures = 0
+            # Also after a connection that was up: a node that takes us and drops us at once must not be hammered.
+            failures += 1
+            self._stopping.wait(self._pause(failures))
 
     def _connect(self) -> EslClient | None:
         settings = self.settings
@@ -160,11 +165,12 @@ class Node:
             self._on_event,
             settings.connect_timeout_s,
             settings.command_timeout_s,
+            self._clock,
         )
         try:
             client.connect()
             client.command(Subscribe(("BACKGROUND_JOB", "HEARTBEAT", *self._names), self._subclasses))
-            for kept in ("BACKGROUND_JOB", "HEARTBEAT"):
+            for kept in ("BACKGROUND_JOB", "HEARTBEAT", *(name for name in self._names if name in UNFILTERABLE)):
                 client.command(Filter("Event-Name", kept))
             client.command(Filter("variable_fsbridge_node", self.name))
         except EslError as error:
@@ -174,6 +180,9 @@ class Node:
             self.last_error = str(error)
             return None
         self._last_beat = self._clock.monotonic()
+        # What the node said before may be of another process: it takes calls until its next HEARTBEAT says no.
+        self.health = None
+        self.last_error = None
         self.epoch += 1
         self._client = client
         log.info("node_up", node=self.name, connection=self.epoch)
@@ -183,7 +192,9 @@ class Node:
     def _watch(self, client: EslClient) -> None:
         silence = self.settings.heartbeat_timeout_s
         while not client.lost.wait(min(WATCH_INTERVAL_S, silence / 4)):
-            if self._clock.monotonic() - self._last_beat > silence:
+            if self._stopping.is_set():
+                client.stop()  # `stop` came while the connection was being made
+            elif self._clock.monotonic() - self._last_beat > silence:
                 log.warning("node_silent", node=self.name, seconds=silence)
                 client.stop()
 
@@ -204,9 +215,10 @@ def read_health(event: Event) -> Health:
 
     def number(name: str) -> float:
         try:
-            return float(event.headers.get(name, "0"))
+            value = float(event.headers.get(name, "0"))
         except ValueError:
             return 0.0
+        return value if math.isfinite(value) else 0.0
 
     return Health(
         sessions=int(number("Session-Count")),

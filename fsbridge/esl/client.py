@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket as plain_socket
-import time
 from collections.abc import Callable
 
 import gevent
@@ -25,16 +24,18 @@ from gevent.event import Event as Flag
 from gevent.lock import BoundedSemaphore
 from greenswitch import InboundESL
 
-from fsbridge.esl.commands import Api, Auth, BgApi, Command, Execute, Exit
+from fsbridge.clock import Clock, SystemClock
+from fsbridge.esl.commands import Api, Auth, BgApi, Command, Execute, Exit, Line
 from fsbridge.esl.errors import (
     CommandFailed,
     CommandTimeout,
     EslAuthRejected,
     EslConnectionLost,
     EslError,
+    EslProtocolError,
 )
 from fsbridge.esl.events import AuthRequest, Disconnect, Event, RudeRejection
-from fsbridge.esl.session import EslSession, JobResult, Ticket
+from fsbridge.esl.session import EslSession, JobResult, Outward, Ticket
 from fsbridge.ids import ActionId, ChannelUuid, JobUuid
 from fsbridge.supervise import Supervisor
 
@@ -63,45 +64,57 @@ class EslClient(InboundESL):  # type: ignore[misc]
         on_event: Callable[[Event], None] | None = None,
         connect_timeout_s: float = 5.0,
         command_timeout_s: float = 5.0,
+        clock: Clock | None = None,
     ) -> None:
         super().__init__(host, port, password, timeout=connect_timeout_s)
+        self.sock: socket.socket | None = None
         self.lost = Flag()
         self.lost_because: EslError | None = None
         self._supervisor = supervisor
         self._on_event = on_event
         self._command_timeout_s = command_timeout_s
+        self._clock = clock or SystemClock()
         self._session = EslSession()
         self._write_lock = BoundedSemaphore()
         self._greeted = Flag()
 
     def connect(self) -> None:
-        """Open the socket and log in, both within the connect timeout.
+        """Open the socket and log in, all within the connect timeout; on a failure nothing stays open.
 
-        Raises EslConnectionLost (nobody there, silent peer), EslAuthRejected (password, ACL).
+        Raises EslConnectionLost (nobody there, silent peer), EslAuthRejected (password, ACL), EslProtocolError
+        (something else listens there).
         """
         where = f"{self.host}:{self.port}"
-        try:
-            self.sock = socket.create_connection((self.host, self.port), timeout=self.timeout)
-        except OSError as error:
-            raise EslConnectionLost(f"no event socket at {where}: {_why(error)}") from error
-        self.sock.settimeout(None)
-        _keep_alive(self.sock)
+        until = self._clock.monotonic() + self.timeout
+        sock = self._open()
+        if self.lost_because is not None:
+            sock.close()  # `stop` came while it was opened
+            raise self.lost_because
+        _keep_alive(sock)
+        self.sock = sock
         self.connected = True
-        self._supervisor.spawn(f"esl.reader {where}", self.receive_events)
-        if not self._greeted.wait(self.timeout):
+        self.start_event_handlers()
+        if not self._greeted.wait(until - self._clock.monotonic()):
             self._lose(EslConnectionLost(f"{where} accepted the connection but sent no greeting: no event socket?"))
         if self.lost_because is not None:
             raise self.lost_because
-        self.authenticate()
+        try:
+            self._log_in(until - self._clock.monotonic())
+        except EslError as error:
+            self._lose(error)
+            raise
+
+    def start_event_handlers(self) -> None:
+        """Start the reader; there is no second greenlet that events would queue up for."""
+        self._supervisor.spawn(f"esl.reader {self.host}:{self.port}", self.receive_events)
 
     def authenticate(self) -> None:
         """Send the password. Raises EslAuthRejected."""
-        try:
-            self.command(Auth(self.password), self.timeout)
-        except CommandFailed as error:
-            rejected = EslAuthRejected(f"{self.host}:{self.port} refused the event-socket password")
-            self._lose(rejected)
-            raise rejected from error
+        self._log_in(self.timeout)
+
+    def send(self, data: str) -> str:
+        """greenswitch's call for a command of one line, with this class's deadlines and errors."""
+        return self.command(Line(data))
 
     def command(self, command: Command, timeout_s: float | None = None) -> str:
         """Send any command and wait for its reply text."""
@@ -118,14 +131,16 @@ class EslClient(InboundESL):  # type: ignore[misc]
         whether it ran: the caller has to ask the node.
         """
         result: AsyncResult[JobResult | EslError] = AsyncResult()
+        request = BgApi(command, job)
         self._session.expect_job(job, result.set)
         try:
-            self.command(BgApi(command, job))
-            outcome = result.get(timeout=timeout_s)
-        except gevent.Timeout as error:
-            raise CommandTimeout(f"bgapi {command.split(' ', 1)[0]}: no result within {timeout_s:.0f} s") from error
+            self.command(request)
+            result.wait(timeout_s)
         finally:
             self._session.forget_job(job)
+        if not result.ready():
+            raise CommandTimeout(f"{request.name}: no result within {timeout_s:g} s")
+        outcome = result.get()
         if isinstance(outcome, EslError):
             raise outcome
         return outcome or JobResult(False, "no result")
@@ -141,24 +156,47 @@ class EslClient(InboundESL):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Say goodbye and close; what is pending fails."""
-        if not self.lost.is_set():
+        if self.connected:
             with contextlib.suppress(EslError):
                 self.command(Exit(), 1.0)
         self._lose(EslConnectionLost("closed by us"))
 
     # --- inside ------------------------------------------------------------------------------------------
 
+    def _open(self) -> socket.socket:
+        # Bounds the look-up of the name as well, and the sum of a host's addresses. A plain Timeout: gevent would
+        # take an OSError thrown into it for one address's failure, and go on with the next.
+        limit = gevent.Timeout(self.timeout)
+        try:
+            with limit:
+                return socket.create_connection((self.host, self.port))
+        except (OSError, UnicodeError, gevent.Timeout) as error:
+            if isinstance(error, gevent.Timeout) and error is not limit:
+                raise
+            lost = EslConnectionLost(f"no event socket at {self.host}:{self.port}: {_why(error)}")
+            self._lose(lost)
+            raise lost from error
+
     def _write(self, command: Command) -> tuple[Ticket, AsyncResult[str | EslError]]:
         reply: AsyncResult[str | EslError] = AsyncResult()
         with self._write_lock:
             if self.lost_because is not None:
                 raise EslConnectionLost(f"{command.name}: the connection is lost") from self.lost_because
-            data, ticket = self._session.send(command, reply.set)
+            if self.sock is None:
+                raise EslConnectionLost(f"{command.name}: not connected")
             try:
+                data, ticket = self._session.send(command, reply.set)
                 with gevent.Timeout(self._command_timeout_s, TimeoutError("the socket takes no more bytes")):
                     self.sock.sendall(data)
             except OSError as error:
                 self._lose(EslConnectionLost(f"{command.name}: could not be written: {_why(error)}"))
+            except EslProtocolError as error:
+                self._lose(error)
+                raise EslConnectionLost(f"{command.name}: {error}") from error
+            except BaseException:
+                # Killed, or timed out from outside, with half a command written: the next would be glued to it.
+                self._lose(EslConnectionLost(f"{command.name}: interrupted while it was written"))
+                raise
         return ticket, reply
 
     def _await_reply(
@@ -167,10 +205,13 @@ class EslClient(InboundESL):  # type: ignore[misc]
         ticket, reply = pending
         patience = self._command_timeout_s if timeout_s is None else timeout_s
         try:
-            outcome = reply.get(timeout=patience)
-        except gevent.Timeout as error:
-            ticket.abandoned = True
-            raise CommandTimeout(f"{command.name}: no reply within {patience:g} s") from error
+            reply.wait(patience)
+        finally:
+            # Whatever ended the wait, a kill or somebody else's timeout included: the late reply is not the next's.
+            ticket.abandoned = not reply.ready()
+        if ticket.abandoned:
+            raise CommandTimeout(f"{command.name}: no reply within {patience:g} s")
+        outcome = reply.get()
         if isinstance(outcome, EslError):
             raise outcome
         return outcome or ""
@@ -183,18 +224,35 @@ class EslClient(InboundESL):  # type: ignore[misc]
             self._lose(error)
         except OSError as error:
             self._lose(EslConnectionLost(f"{self.host}:{self.port}: {_why(error)}"))
+        finally:
+            # Without a reader nothing is ever answered: also when it was killed, or failed by our own fault.
+            self._lose(EslConnectionLost(f"{self.host}:{self.port}: the reader has ended"))
+
+    def _log_in(self, timeout_s: float) -> None:
+        try:
+            self.command(Auth(self.password), timeout_s)
+        except CommandFailed as error:
+            rejected = EslAuthRejected(
+                f"{self.host}:{self.port} refused the event-socket password: "
+                "it has to be the one in the node's event_socket.conf.xml"
+            )
+            self._lose(rejected)
+            raise rejected from error
 
     def _read(self) -> None:
-        since = time.monotonic()
-        while data := self.sock.recv(READ_BYTES):
+        sock = self.sock
+        if sock is None:
+            return
+        since = self._clock.monotonic()
+        while data := sock.recv(READ_BYTES):
             for message in self._session.receive_data(data):
                 self._hand_on(message)
-            if time.monotonic() - since > READ_BUDGET_S:
+            if self._clock.monotonic() - since > READ_BUDGET_S:
                 gevent.sleep(READ_PAUSE_S)
-                since = time.monotonic()
+                since = self._clock.monotonic()
         raise EslConnectionLost(f"{self.host}:{self.port} closed the connection")
 
-    def _hand_on(self, message: AuthRequest | Event | Disconnect | RudeRejection) -> None:
+    def _hand_on(self, message: Outward) -> None:
         match message:
             case AuthRequest():
                 self._greeted.set()
@@ -217,9 +275,10 @@ class EslClient(InboundESL):  # type: ignore[misc]
             return
         self.lost_because = error
         self.connected = False
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(plain_socket.SHUT_RDWR)
-        self.sock.close()
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(plain_socket.SHUT_RDWR)
+            self.sock.close()
         failure = error if isinstance(error, (EslConnectionLost, EslAuthRejected)) else EslConnectionLost(str(error))
         self._session.fail_all(failure)
         self._greeted.set()
@@ -235,7 +294,9 @@ def _keep_alive(sock: socket.socket) -> None:
             sock.setsockopt(plain_socket.IPPROTO_TCP, option, value)
 
 
-def _why(error: OSError) -> str:
-    if isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:
+def _why(error: BaseException) -> str:
+    if isinstance(error, UnicodeError):
+        return "the host is no valid name"
+    if isinstance(error, gevent.Timeout) or (isinstance(error, OSError) and error.errno == errno.ETIMEDOUT):
         return "timed out"
-    return error.strerror or str(error)
+    return getattr(error, "strerror", None) or str(error)

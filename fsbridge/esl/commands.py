@@ -149,6 +149,23 @@ class Execute:
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """Any other command of one line: `noevents`, `filter delete all`."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        _line("command", self.text)
+
+    @property
+    def name(self) -> str:
+        return self.text.split(" ", 1)[0]
+
+    def encode(self) -> bytes:
+        return f"{self.text}\n\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """`exit`: FreeSWITCH says goodbye and closes."""
 

@@ -22,7 +22,7 @@ _NUMBER = re.compile(r"\+?[0-9*#]{1,32}")
 _CALLER_ID = re.compile(r"\+?[0-9]{1,32}")
 _METADATA = re.compile(r"[A-Za-z0-9_-]{0,1024}")
 _WS_URL = re.compile(
-    r"wss?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._/-]{0,200})?"
+    r"wss?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?(?:/[A-Za-z0-9._/-]{0,200})?"
 )
 SIP_URI = re.compile(
     r"sips?:(?:(?P<user>[A-Za-z0-9+_.~-]{1,64})@)?"
@@ -61,6 +61,7 @@ class SipUriEndpoint:
         """`sofia/<profile>/<sip uri>`."""
         _check("profile", self.profile, _NAME)
         _check("uri", self.uri, SIP_URI)
+        _check_port("uri", SIP_URI, self.uri)
         return f"sofia/{self.profile}/{self.uri}"
 
 
@@ -78,6 +79,7 @@ class Tap:
     def command(self, channel: str) -> str:
         """The API command that starts it, 8 kHz mono: what always flows (see `uuid_audio_fork`)."""
         _check("tap url", self.ws_url, _WS_URL)
+        _check_port("tap url", _WS_URL, self.ws_url)
         _check("tap bugname", self.bugname, _NAME)
         _check("tap metadata", self.metadata, _METADATA)
         return f"uuid_audio_fork {channel} start {self.ws_url} mono 8k {self.bugname} {self.metadata}".rstrip()
@@ -128,3 +130,9 @@ def _check(part: str, value: str, grammar: re.Pattern[str]) -> str:
     if not isinstance(value, str) or grammar.fullmatch(value) is None:
         raise DialStringError(f"{part}: {str(value)[:80]!r} is not allowed in a dial string")
     return value
+
+
+def _check_port(part: str, grammar: re.Pattern[str], value: str) -> None:
+    found = grammar.fullmatch(value)
+    if found is not None and found["port"] is not None and not 1 <= int(found["port"]) <= 65_535:
+        raise DialStringError(f"{part}: port {found['port']} is not 1 to 65535")

@@ -122,7 +122,21 @@ def _plain_event(data: bytes) -> Event:
     return _event(headers, _text(body) if length else "")
 
 
-def _json_event(data: bytes) -> Event:
+def _json_event(data: bytes) -> Event | UnknownFrame:
+    document = _json_object(data)
+    if document is None:
+        return UnknownFrame("text/event-json that is no JSON object")
+    body = document.pop("_body", "")
+    return _event({name: _flat(value) for name, value in document.items()}, body if isinstance(body, str) else "")
+
+
+def read_dump(text: str) -> dict[str, str] | None:
+    """The headers in the answer to `uuid_dump <uuid> json`; None for what is no JSON object (`-ERR …`)."""
+    document = _json_object(text.encode("utf-8", "replace"))
+    return None if document is None else {name: _flat(value) for name, value in document.items()}
+
+
+def _json_object(data: bytes) -> dict[str, Any] | None:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -130,11 +144,8 @@ def _json_event(data: bytes) -> Event:
         try:
             document = orjson.loads(data.decode("utf-8", "replace"))
         except orjson.JSONDecodeError:
-            return Event("", "", {})
-    if not isinstance(document, dict):
-        return Event("", "", {})
-    body = document.pop("_body", "")
-    return _event({name: _flat(value) for name, value in document.items()}, body if isinstance(body, str) else "")
+            return None
+    return document if isinstance(document, dict) else None
 
 
 def _flat(value: Any) -> str:

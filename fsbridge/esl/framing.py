@@ -6,7 +6,7 @@ is decoded, and lengths are bytes, as FreeSWITCH counts them (mod_event_socket).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -33,6 +33,7 @@ class FrameDecoder:
         self._searched = 0
         self._headers: dict[str, str] | None = None
         self._body_length = 0
+        self._fault: str | None = None
 
     @property
     def pending(self) -> int:
@@ -40,21 +41,23 @@ class FrameDecoder:
         return len(self._buffer)
 
     def receive_data(self, data: bytes) -> None:
-        """Take what the socket gave."""
-        self._buffer += data
+        """Take what the socket gave; after a fault nothing is kept."""
+        if self._fault is None:
+            self._buffer += data
 
-    def frames(self) -> list[Frame]:
+    def frames(self) -> Iterator[Frame]:
         """The frames that are complete, in order.
 
         Raises EslProtocolError for a header block or a body beyond the bounds, or a Content-Length that is no
-        number: the stream cannot be followed any further then.
+        number: the stream cannot be followed any further then, now or later. The frames before the fault come
+        first, however the bytes were cut: one of them may be the end of a call.
         """
-        found = []
         while (frame := self._next()) is not None:
-            found.append(frame)
-        return found
+            yield frame
 
     def _next(self) -> Frame | None:
+        if self._fault is not None:
+            raise EslProtocolError(self._fault)
         if self._headers is None and not self._read_headers():
             return None
         if len(self._buffer) < self._body_length or self._headers is None:
@@ -68,16 +71,35 @@ class FrameDecoder:
         while self._buffer.startswith(b"\n"):
             # FreeSWITCH ends some bodies with a line of their own that Content-Length does not count.
             del self._buffer[:1]
+        # The second newline of the empty line may be the first byte that was not searched yet.
         end = self._buffer.find(b"\n\n", max(0, self._searched - 1))
+        if (end if end >= 0 else len(self._buffer) - 1) > MAX_HEADER_BYTES:
+            raise self._failed(f"a header block of more than {MAX_HEADER_BYTES} bytes")
         if end < 0:
             self._searched = len(self._buffer)
-            if self._searched > MAX_HEADER_BYTES:
-                raise EslProtocolError(f"a header block of more than {MAX_HEADER_BYTES} bytes")
             return False
-        self._headers = parse_headers(bytes(self._buffer[:end]), decode=False)
+        headers = parse_headers(bytes(self._buffer[:end]), decode=False)
+        self._body_length = self._content_length(headers)
+        self._headers = headers
         del self._buffer[: end + 2]
-        self._body_length = _content_length(self._headers)
         return True
+
+    def _content_length(self, headers: Mapping[str, str]) -> int:
+        text = headers.get("Content-Length")
+        if text is None:
+            return 0
+        if not (text.isascii() and text.isdigit()):
+            raise self._failed(f"Content-Length {text[:40]!r} is no number")
+        # Compared as text first: Python refuses to read a number of thousands of digits.
+        length = int(text) if len(text) <= len(str(MAX_BODY_BYTES)) else MAX_BODY_BYTES + 1
+        if length > MAX_BODY_BYTES:
+            raise self._failed(f"a body of {text[:40]} bytes; at most {MAX_BODY_BYTES} are taken")
+        return length
+
+    def _failed(self, fault: str) -> EslProtocolError:
+        self._fault = fault
+        self._buffer.clear()
+        return EslProtocolError(fault)
 
 
 def parse_headers(block: bytes, *, decode: bool) -> dict[str, str]:
@@ -96,15 +118,3 @@ def parse_headers(block: bytes, *, decode: bool) -> dict[str, str]:
             value = unquote_to_bytes(value)
         headers.setdefault(name.strip().decode("utf-8", "replace"), value.decode("utf-8", "replace"))
     return headers
-
-
-def _content_length(headers: Mapping[str, str]) -> int:
-    text = headers.get("Content-Length")
-    if text is None:
-        return 0
-    if not (text.isascii() and text.isdigit()):
-        raise EslProtocolError(f"Content-Length {text[:40]!r} is no number")
-    length = int(text[:12])
-    if length > MAX_BODY_BYTES:
-        raise EslProtocolError(f"a body of {length} bytes; at most {MAX_BODY_BYTES} are taken")
-    return length

@@ -8,11 +8,11 @@ by their own uuid, whenever they end. No clock, no socket, no lock: the shell ha
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fsbridge.esl.commands import BgApi, Command
-from fsbridge.esl.errors import CommandFailed, EslError
+from fsbridge.esl.errors import CommandFailed, EslError, EslProtocolError
 from fsbridge.esl.events import (
     ApiResponse,
     AuthRequest,
@@ -31,6 +31,13 @@ Done = Callable[["str | EslError"], None]
 """Told a command's reply text, or why there is none. Must not block and must not raise."""
 
 JobDone = Callable[["JobResult | EslError"], None]
+
+
+Outward = AuthRequest | Event | Disconnect | RudeRejection
+"""What a session does not settle itself."""
+
+MAX_AWAITING = 4_096
+"""Commands without a reply, given up or not: so many mean that FreeSWITCH answers nothing any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Counters:
 
 
 class EslSession:
-    """Replies and jobs of one connection. `receive_data` returns what is not a reply, in order."""
+    """Replies and jobs of one connection. `receive_data` gives what is not a reply, in order."""
 
     def __init__(self) -> None:
         self._decoder = FrameDecoder()
@@ -74,7 +81,12 @@ class EslSession:
         return len(self._awaiting) + len(self._jobs)
 
     def send(self, command: Command, done: Done) -> tuple[bytes, Ticket]:
-        """The command's bytes, to be written in the order of these calls, and its ticket."""
+        """The command's bytes, to be written in the order of these calls, and its ticket.
+
+        Raises EslProtocolError when MAX_AWAITING commands have had no reply.
+        """
+        if len(self._awaiting) >= MAX_AWAITING:
+            raise EslProtocolError(f"{MAX_AWAITING} commands without a reply")
         ticket = Ticket(command, done)
         self._awaiting.append(ticket)
         return command.encode(), ticket
@@ -87,16 +99,17 @@ class EslSession:
         """Nobody waits for this job any more."""
         self._jobs.pop(job, None)
 
-    def receive_data(self, data: bytes) -> list[AuthRequest | Event | Disconnect | RudeRejection]:
-        """Take bytes; settle replies and jobs; return events and notices.
+    def receive_data(self, data: bytes) -> Iterator[Outward]:
+        """Take bytes; settle replies and jobs; give events and notices, in the order of the wire.
 
-        Raises EslProtocolError when the stream cannot be followed; `fail_all` is then the shell's next call.
+        To be iterated to its end. Raises EslProtocolError where the stream cannot be followed, after what came
+        before the fault; `fail_all` is then the shell's next call.
         """
         self._decoder.receive_data(data)
-        outward: list[AuthRequest | Event | Disconnect | RudeRejection] = []
         for frame in self._decoder.frames():
-            self._sort(decode(frame), outward)
-        return outward
+            outward = self._sort(decode(frame))
+            if outward is not None:
+                yield outward
 
     def fail_all(self, error: EslError) -> None:
         """The connection is gone: everything that waits is told so at once."""
@@ -108,7 +121,7 @@ class EslSession:
         for done in jobs.values():
             done(error)
 
-    def _sort(self, message: Message, outward: list[AuthRequest | Event | Disconnect | RudeRejection]) -> None:
+    def _sort(self, message: Message) -> Outward | None:
         match message:
             case CommandReply():
                 self._settle(message.text, message.ok)
@@ -119,11 +132,12 @@ class EslSession:
                 self.counters.events += 1
                 if message.name == "BACKGROUND_JOB":
                     self._end_job(message)
-                outward.append(message)
+                return message
             case UnknownFrame():
                 self.counters.unknown_frames += 1
             case _:
-                outward.append(message)
+                return message
+        return None
 
     def _settle(self, text: str, ok: bool) -> None:
         if not self._awaiting:
