@@ -22,7 +22,7 @@ from api.schemas import parse_place_call, render_call, to_json
 from api.strictjson import parse_object
 from fsbridge.call.model import Call, CallRequest, Mode
 from fsbridge.clock import Clock
-from fsbridge.dialing.destinations import DestinationError
+from fsbridge.dialing.trunks import NotDiallable
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.errors import FlowInvalid, FlowMissing
 from fsbridge.ids import FlowId, OrgId, SessionId, is_uuid
@@ -49,7 +49,7 @@ class CallHandlers:
         org = self._admit(request)
         require_org(org, _uuid(request, "orgId"))
         flow_id = FlowId(_uuid(request, "flowId"))
-        wanted = to_call_request(parse_place_call(parse_object(request.body())), org, self.settings)
+        wanted = to_call_request(parse_place_call(parse_object(request.body())), self.settings)
         call = self._place(org, flow_id, wanted, request.request_id)
         location = ("Location", call_path(org.id, call.session_id))
         if wanted.mode is not Mode.SYNC:
@@ -100,7 +100,7 @@ class CallHandlers:
             raise ApiError(ErrorCode.NOT_FOUND, "flowId: this organization has no such flow") from error
         except FlowInvalid as error:
             raise invalid("flowId: the flow's document is invalid: " + "; ".join(error.problems)) from error
-        except DestinationError as error:
+        except NotDiallable as error:
             raise ApiError(ErrorCode.INVALID_DESTINATION, f"destinationNumber: {error}") from error
         except FsbridgeError as error:
             raise _unavailable(error, request_id) from error

@@ -1,7 +1,8 @@
 """From a request's body to a `CallRequest`: the rules that span fields or belong to other rooms.
 
 `api.schemas` has checked each field's shape; here the destination, the webhook's address and what must or must not
-come together are checked, and the defaults of the organization, the trunk and the detector are filled in.
+come together are checked, and the detector's defaults are filled in. (The caller id's default is the service's: it
+depends on the trunk.)
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from api.errors import ApiError, ErrorCode, invalid
 from api.schemas import CallAnalysisOptions, PlaceCall
 from fsbridge.call.model import CallRequest, Destination, Mode
 from fsbridge.dialing.destinations import DestinationError, parse_destination
-from fsbridge.settings import AmdSettings, OrgSettings, Settings
+from fsbridge.settings import AmdSettings, Settings
 from fsbridge.webhook.guard import WebhookUrlError, check_url
 
 
-def to_call_request(body: PlaceCall, org: OrgSettings, settings: Settings) -> CallRequest:
-    """The call that the organization asks for.
+def to_call_request(body: PlaceCall, settings: Settings) -> CallRequest:
+    """The call that is asked for.
 
     Raises ApiError: INVALID_DESTINATION, INVALID_WEBHOOK_URL, or INVALID_REQUEST for fields that do not go together.
     """
@@ -31,7 +32,7 @@ def to_call_request(body: PlaceCall, org: OrgSettings, settings: Settings) -> Ca
     _check_webhook(body, mode, settings)
     return CallRequest(
         destination=destination,
-        caller_id=body.caller_id or _default_caller_id(org, settings),
+        caller_id=body.caller_id,
         mode=mode,
         call_analysis=analysis,
         amd=None if analysis is None else amd_options(body.call_analysis_options, analysis, settings.amd),
@@ -76,9 +77,3 @@ def _check_webhook(body: PlaceCall, mode: Mode, settings: Settings) -> None:
         check_url(body.webhook_url, settings.webhooks)
     except WebhookUrlError as error:
         raise ApiError(ErrorCode.INVALID_WEBHOOK_URL, str(error)) from error
-
-
-def _default_caller_id(org: OrgSettings, settings: Settings) -> str | None:
-    if org.caller_id is not None:
-        return org.caller_id
-    return next(t for t in settings.trunks if org.trunk in (None, t.name)).caller_id

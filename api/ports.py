@@ -15,8 +15,9 @@ class CallService(Protocol):
     def place(self, org: OrgSettings, flow_id: FlowId, request: CallRequest) -> Call:
         """Queue the call and return its record at once.
 
-        Raises FlowMissing or FlowInvalid (`fsbridge.flow.errors`), DestinationError where the trunk cannot dial
-        this kind of destination, and any other FsbridgeError where no call can be taken now (draining, disk full).
+        The record's `caller_id` is the effective one. Raises FlowMissing or FlowInvalid (`fsbridge.flow.errors`),
+        NotDiallable (`fsbridge.dialing.trunks`) where the trunk takes no such destination, and any other
+        FsbridgeError where no call can be taken now (draining, disk full).
         """
 
     def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:

@@ -22,4 +22,11 @@ def register(app: typer.Typer) -> None:
         """Run a simulated FreeSWITCH node: event socket, scripted far ends, audio taps."""
         from fsbridge.simulator import run
 
-        run(port=port, host=host, password=password, speed=speed, far_ends=far_ends)
+        run(
+            port=port,
+            host=host,
+            password=password,
+            speed=speed,
+            far_ends=far_ends,
+            on_ready=lambda simulator: typer.echo(f"simulated FreeSWITCH ready on {host}:{simulator.port}"),
+        )

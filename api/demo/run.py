@@ -20,6 +20,8 @@ from api.auth import hash_key, new_key
 from api.demo.receiver import Receiver
 from api.demo.scenarios import FLOW, ORG, SCENARIOS, Scenario, differences
 from api.demo.stage import Stage, StageError
+from fsbridge import logs
+from fsbridge.clock import SystemClock
 from fsbridge.supervise import Supervisor
 
 CALL_TIMEOUT_S = 60.0
@@ -73,23 +75,25 @@ class Caller:
 
     def _follow(self, scenario: Scenario, resource: dict[str, Any]) -> dict[str, Any]:
         session_id, status = resource["sessionId"], ""
-        with gevent.Timeout(CALL_TIMEOUT_S, False):
-            while True:
-                if resource["status"] != status:
-                    status = resource["status"]
-                    self._say(f"{scenario.title}: {_in_words(resource)}")
-                told = len(self._receiver.names(session_id)) >= len(scenario.callbacks)
-                if status in ("Completed", "Failed") and told:
-                    break
-                gevent.sleep(POLL_INTERVAL_S)
-                answer = self._session.get(f"{self._url}/cgw/outbound/v1/orgs/{ORG}/calls/{session_id}", timeout=5)
-                resource = answer.json()
+        clock = SystemClock()
+        until = clock.monotonic() + CALL_TIMEOUT_S
+        while clock.monotonic() < until:
+            if resource["status"] != status:
+                status = resource["status"]
+                self._say(f"{scenario.title}: {_in_words(resource)}")
+            told = len(self._receiver.names(session_id)) >= len(scenario.callbacks)
+            if status in ("Completed", "Failed") and told:
+                break
+            gevent.sleep(POLL_INTERVAL_S)
+            answer = self._session.get(f"{self._url}/cgw/outbound/v1/orgs/{ORG}/calls/{session_id}", timeout=5)
+            resource = answer.json()
         return resource
 
 
 def run(as_json: bool) -> int:
     """Play every scenario; returns the exit code: 0 only if every outcome is the expected one."""
-    progress = Console(stderr=True)
+    logs.configure("human", "warning")
+    progress = Console(stderr=True, highlight=False)
     key, secret = new_key(), secrets.token_hex(16)
     receiver = Receiver(secret)
     receiver.start()
@@ -115,7 +119,7 @@ def run(as_json: bool) -> int:
         for outcome in outcomes:
             sys.stdout.write(json.dumps(outcome.resource) + "\n")
     else:
-        Console().print(_table(outcomes))
+        Console(width=max(Console().width, 150)).print(_table(outcomes))
     for outcome in outcomes:
         for fault in outcome.faults:
             progress.print(f"{outcome.scenario.title}: {fault}", style="red", markup=False)

@@ -13,12 +13,13 @@ import gevent
 from gevent import subprocess
 
 from api.demo.scenarios import FLOW, ORG
+from fsbridge.clock import SystemClock
 from fsbridge.errors import FsbridgeError
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 _SIMULATOR_READY = re.compile(r"ready on [^\s:]+:(\d+)")
-_SERVICE_READY = re.compile(r"ready on (http://\S+)")
+_SERVICE_READY = re.compile(r"ready on (http://[\w.:\[\]-]+)")
 
 
 class StageError(FsbridgeError):
@@ -98,11 +99,12 @@ allow_http = true
         command = [sys.executable, "-m", "api", *arguments]
         process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, text=True)
         self._processes.append(process)
-        with gevent.Timeout(START_TIMEOUT_S, False):
-            while process.poll() is None:
-                found = ready.search(log_path.read_text(encoding="utf-8"))
-                if found:
-                    return found.group(1)
-                gevent.sleep(0.05)
+        clock = SystemClock()
+        until = clock.monotonic() + START_TIMEOUT_S
+        while process.poll() is None and clock.monotonic() < until:
+            found = ready.search(log_path.read_text(encoding="utf-8"))
+            if found:
+                return found.group(1)
+            gevent.sleep(0.05)
         tail = log_path.read_text(encoding="utf-8")[-2000:]
         raise StageError(f"the demo's {name} did not come up within {START_TIMEOUT_S:.0f} s:\n{tail}")
