@@ -1,0 +1,316 @@
+"""The outbox with a real store, a real queue and a real receiver: order, retries, restarts, 410, giving up."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+import structlog
+
+from fsbridge.call.effects import Notice
+from fsbridge.call.model import Call
+from fsbridge.clock import SystemClock
+from fsbridge.metrics import Metrics
+from fsbridge.settings import WebhookSettings
+from fsbridge.store.base import StoreError
+from fsbridge.store.secrets import SecretBox
+from fsbridge.store.sqlite import SqliteStore
+from fsbridge.supervise import Supervisor
+from fsbridge.webhook import outbox as module
+from fsbridge.webhook.outbox import QUEUE_FILE, Outbox
+from fsbridge.webhook.payload import deliveries
+from fsbridge.webhook.signing import verify
+from tests.unit.webhook.helpers import (
+    OPEN,
+    Answer,
+    Got,
+    Receiver,
+    answered,
+    completed,
+    failed,
+    receiver,
+    reply,
+    until,
+    webhook_call,
+)
+
+pytestmark = pytest.mark.sim
+
+KEY = b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+FAST = OPEN.model_copy(update={"retry_delays_s": (0.01, 0.02, 0.02)})
+
+_ids = itertools.count()
+
+
+class Service:
+    """A store and an outbox on the files of one folder, as the composition root makes them."""
+
+    def __init__(self, folder: Path, settings: WebhookSettings = FAST) -> None:
+        self.clock = SystemClock()
+        self.supervisor = Supervisor()
+        self.metrics = Metrics()
+        self.store = SqliteStore(folder / "fsbridge.db", SecretBox(KEY))
+        self.outbox = Outbox(
+            self.store, settings, folder, self.supervisor, self.clock, self.metrics, schedule_interval_s=0.01
+        )
+
+    def tell(self, call: Call, *notices: Notice) -> None:
+        made = deliveries(call, notices, lambda: f"{next(_ids)}", self.clock.wall())
+        self.store.save(call, made)
+        self.outbox.kick(call.session_id)
+
+    def count(self, result: str) -> float:
+        found = self.metrics.registry.get_sample_value("fsbridge_webhook_deliveries_total", {"result": result})
+        return found or 0.0
+
+    def settled(self) -> bool:
+        pending = self.metrics.registry.get_sample_value("fsbridge_webhook_pending_calls")
+        return not self.store.owing() and pending == 0
+
+    def stop(self) -> None:
+        self.outbox.stop()
+        self.supervisor.stop()
+        self.store.close()
+
+
+Start = Callable[..., Service]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    running: list[Service] = []
+
+    def begin(settings: WebhookSettings = FAST) -> Service:
+        service = Service(tmp_path, settings)
+        running.append(service)
+        service.outbox.start()
+        return service
+
+    yield begin
+    for service in running:
+        if not service.outbox._stopping.is_set():
+            service.stop()
+
+
+@pytest.fixture
+def hook() -> Iterator[Receiver]:
+    with receiver() as found:
+        yield found
+
+
+def test_delivers_signed_and_soon(start: Start, hook: Receiver) -> None:
+    service = start()
+    call = answered(webhook_call(hook.url + "/hook"))
+    began = time.monotonic()
+    service.tell(call, Notice.ANSWERED)
+    until(lambda: len(hook.got) == 1, "the callback")
+    assert time.monotonic() - began < 0.5  # it is about 10 ms on a quiet machine
+    verify(hook.got[0].headers, hook.got[0].body, "s3cret", service.clock.wall())
+    until(service.settled, "nothing owed")
+    assert service.count("delivered") == 1
+
+
+def test_order_within_a_call_is_kept_through_failures(start: Start, hook: Receiver) -> None:
+    service = start()
+    hook.script += [reply("500 Oops"), reply("503 Busy"), reply("200 OK")]
+    call = webhook_call(hook.url)
+    service.tell(answered(call), Notice.ANSWERED)
+    until(lambda: len(hook.got) >= 1, "a first try")
+    service.tell(completed(call), Notice.COMPLETED)
+    until(service.settled, "nothing owed")
+    assert [got.event for got in hook.got] == ["call.answered"] * 3 + ["call.completed"]
+    assert len({got.headers["webhook-id"] for got in hook.got}) == 2
+    assert len({got.body for got in hook.got[:3]}) == 1
+    assert (service.count("retry"), service.count("delivered")) == (2, 2)
+
+
+def test_many_calls_each_in_order(start: Start, hook: Receiver) -> None:
+    service = start()
+    calls = [webhook_call(hook.url) for _ in range(40)]
+    for call in calls:
+        service.tell(answered(call), Notice.ANSWERED)
+    for call in calls:
+        service.tell(completed(call), Notice.COMPLETED)
+    until(service.settled, "nothing owed", 15)
+    for call in calls:
+        mine = [got.event for got in hook.got if call.session_id.encode() in got.body]
+        assert mine == ["call.answered", "call.completed"]
+
+
+def test_one_calls_slow_receiver_delays_no_other(start: Start, hook: Receiver) -> None:
+    service = start()
+    release = gevent.event.Event()
+
+    def slow(_: Got) -> Answer:
+        release.wait(5)
+        return reply("200 OK")
+
+    hook.script.append(slow)
+    service.tell(failed(webhook_call(hook.url + "/slow")), Notice.FAILED)
+    until(lambda: len(hook.got) == 1, "the slow one has begun")
+    service.tell(failed(webhook_call(hook.url + "/quick")), Notice.FAILED)
+    until(lambda: service.count("delivered") == 1, "the quick one")
+    release.set()
+    until(service.settled, "nothing owed")
+
+
+def test_given_up_after_the_last_delay_and_the_next_goes_on(start: Start, hook: Receiver) -> None:
+    service = start()
+    hook.script += [reply("500 Oops")] * 4
+    call = webhook_call(hook.url)
+    with structlog.testing.capture_logs() as lines:
+        service.tell(completed(call), Notice.ANSWERED, Notice.COMPLETED)
+        until(service.settled, "nothing owed")
+    assert [got.event for got in hook.got] == ["call.answered"] * 4 + ["call.completed"]
+    assert (service.count("retry"), service.count("given_up"), service.count("delivered")) == (3, 1, 1)
+    assert [line["reason"] for line in lines if line["event"] == "webhook_given_up"] == ["status 500"]
+
+
+def test_410_stops_everything_of_the_call(start: Start, hook: Receiver) -> None:
+    service = start()
+    hook.script.append(reply("410 Gone"))
+    call, other = webhook_call(hook.url), webhook_call(hook.url)
+    service.tell(answered(call), Notice.ANSWERED)
+    until(service.settled, "nothing owed")
+    service.tell(completed(call), Notice.COMPLETED)
+    service.tell(failed(other), Notice.FAILED)
+    until(service.settled, "nothing owed")
+    assert [got.event for got in hook.got] == ["call.answered", "call.failed"]
+    assert service.count("gone") == 1
+
+
+def test_what_is_owed_survives_a_restart(start: Start, hook: Receiver) -> None:
+    first = start(FAST.model_copy(update={"retry_delays_s": (0.2, 0.2)}))
+    hook.script += [reply("500 Oops")]
+    call = webhook_call(hook.url)
+    first.tell(answered(call), Notice.ANSWERED)
+    until(lambda: first.count("retry") == 1, "the failed try")
+    first.tell(completed(call), Notice.COMPLETED)
+    first.stop()
+    second = start()
+    until(second.settled, "nothing owed")
+    assert [got.event for got in hook.got] == ["call.answered", "call.answered", "call.completed"]
+    assert hook.got[0].headers["webhook-id"] == hook.got[1].headers["webhook-id"]
+
+
+def test_a_lost_queue_is_made_again_from_the_store(start: Start, hook: Receiver, tmp_path: Path) -> None:
+    first = Service(tmp_path)  # never started: as if killed before its first delivery
+    first.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    first.stop()
+    (tmp_path / QUEUE_FILE).unlink()
+    second = start()
+    until(second.settled, "nothing owed")
+    assert [got.event for got in hook.got] == ["call.failed"]
+
+
+def test_a_damaged_queue_is_put_aside(start: Start, hook: Receiver, tmp_path: Path) -> None:
+    first = Service(tmp_path)
+    first.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    first.stop()
+    (tmp_path / QUEUE_FILE).write_bytes(b"this is no database at all" * 100)
+    second = start()
+    until(second.settled, "nothing owed")
+    assert len(hook.got) == 1
+    assert (tmp_path / QUEUE_FILE).with_suffix(".damaged").exists()
+
+
+def test_a_queue_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / QUEUE_FILE).mkdir()
+    with pytest.raises(StoreError, match="webhook queue cannot be opened.*data_dir"):
+        Service(tmp_path)
+
+
+def test_a_delivery_in_progress_is_interrupted_by_stop_and_kept(
+    start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STOP_S", 0.1)
+    service = start(FAST.model_copy(update={"read_timeout_s": 30.0}))
+
+    def never(_: Got) -> Answer:
+        gevent.sleep(20)
+        return reply("200 OK")
+
+    hook.script.append(never)
+    call = failed(webhook_call(hook.url))
+    service.tell(call, Notice.FAILED)
+    until(lambda: len(hook.got) == 1, "the delivery in progress")
+    began = time.monotonic()
+    service.outbox.stop()
+    assert time.monotonic() - began < 3
+    assert service.store.owing() == [call.session_id]
+    service.outbox.kick(call.session_id)  # after the end: nothing happens, nothing hangs
+    service.supervisor.stop()
+    service.store.close()
+
+
+def test_a_store_that_fails_is_tried_again(start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.02)
+    service = start()
+    real, failures = service.store.delivered, [StoreError("the disk is full")] * 2
+
+    def flaky(delivery_id: str) -> None:
+        if failures:
+            raise failures.pop()
+        real(delivery_id)
+
+    monkeypatch.setattr(service.store, "delivered", flaky)
+    service.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    until(service.settled, "nothing owed")
+    # At least once: the receiver has it, the note of that failed twice.
+    assert len({got.headers["webhook-id"] for got in hook.got}) == 1
+    assert len(hook.got) == 3
+
+
+def test_a_queue_that_fails_is_made_good_by_the_sweep(
+    start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sqlite3
+
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    service = start()
+    storage = service.outbox._huey.storage
+    real, failures = storage.enqueue, [sqlite3.OperationalError("database or disk is full")]
+
+    def flaky(data: bytes, priority: float | None = None) -> None:
+        if failures:
+            raise failures.pop()
+        real(data, priority)
+
+    monkeypatch.setattr(storage, "enqueue", flaky)
+    service.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    until(service.settled, "nothing owed")
+    assert len(hook.got) == 1
+
+
+def test_logs_hold_neither_secret_nor_path(start: Start, hook: Receiver) -> None:
+    service = start()
+    hook.script.append(reply("500 Oops"))
+    call = webhook_call(hook.url + "/t0ken-in-path?key=hidden", auth="the-webhook-auth")
+    with structlog.testing.capture_logs() as lines:
+        service.tell(failed(replace(call)), Notice.FAILED)
+        until(service.settled, "nothing owed")
+    text = repr(lines)
+    assert {line["event"] for line in lines} == {"webhook_failed", "webhook_delivered"}
+    assert "127.0.0.1" in text
+    for secret in ("t0ken", "hidden", "the-webhook-auth", "order"):
+        assert secret not in text
+
+
+def test_the_waits_follow_the_schedule_with_jitter(tmp_path: Path) -> None:
+    store: Any = SqliteStore(tmp_path / "fsbridge.db", SecretBox(KEY))
+    settings = WebhookSettings()
+    supervisor, clock, metrics = Supervisor(), SystemClock(), Metrics()
+    outbox = Outbox(store, settings, tmp_path, supervisor, clock, metrics, randomness=lambda: 1.0)
+    waits = [outbox._next_wait(n, None) for n in range(1, len(settings.retry_delays_s) + 2)]
+    assert waits[:3] == pytest.approx([6.0, 36.0, 144.0])
+    assert waits[-2] == pytest.approx(86_400 * 1.2)
+    assert waits[-1] is None
+    assert outbox._next_wait(1, 90.0) == 90.0
+    outbox.stop()
+    store.close()

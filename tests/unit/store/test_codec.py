@@ -1,0 +1,70 @@
+"""A call's round trip through JSON values."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from fsbridge.call.model import Analysis, Call, CallRequest, Deadline
+from fsbridge.store.codec import VERSION, CodecError, from_dict, to_dict
+from tests.unit.store.strategies import calls
+from tests.unit.webhook.helpers import completed, webhook_call
+
+pytestmark = pytest.mark.unit
+
+
+def seal(text: str) -> str:
+    return text[::-1]
+
+
+@given(calls)
+def test_every_call_comes_back_exactly(call: Call) -> None:
+    stored = json.dumps(to_dict(call, seal))
+    assert from_dict(json.loads(stored), seal) == call
+
+
+def test_deadlines_are_not_kept() -> None:
+    call = webhook_call(deadlines={Deadline.CALL: 5.0})
+    assert from_dict(to_dict(call, seal), seal) == replace(call, deadlines={})
+
+
+def test_the_secret_is_sealed() -> None:
+    text = json.dumps(to_dict(webhook_call(auth="abc"), seal))
+    assert "abc" not in text
+    assert "cba" in text
+
+
+def test_no_field_is_forgotten() -> None:
+    """A field added to the model must be added here too, or a restart would lose it."""
+    stored = to_dict(completed(webhook_call()), seal)
+    assert stored.keys() == {f.name for f in fields(Call)} - {"deadlines"} | {"v"}
+    assert stored["request"].keys() == {f.name for f in fields(CallRequest)}
+    assert stored["analysis"].keys() == {f.name for f in fields(Analysis)}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"v": VERSION + 1}, "version 2"),
+        ({"v": None}, "version None"),
+        ({"phase": "asleep"}, "asleep"),
+        ({"request": None}, "damaged"),
+        ({"request": {}}, "damaged"),
+        ({"analysis": {"result": "martian"}}, "damaged"),
+        ({"hangup": {"cause": "X", "extra": 1}}, "damaged"),
+    ],
+)
+def test_what_is_no_call_is_told_in_words(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(CodecError, match=words):
+        from_dict(to_dict(webhook_call(), seal) | change, seal)
+
+
+def test_a_missing_field_is_named() -> None:
+    values = to_dict(webhook_call(), seal)
+    del values["job"]
+    with pytest.raises(CodecError, match="job"):
+        from_dict(values, seal)

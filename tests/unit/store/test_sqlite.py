@@ -1,0 +1,341 @@
+"""The embedded store: everything its interface promises, on real files."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gevent
+import pytest
+from cryptography.fernet import Fernet
+from gevent import monkey
+from hypothesis import HealthCheck, given, settings
+
+from fsbridge.call.effects import Notice
+from fsbridge.call.model import Call, Phase
+from fsbridge.ids import OrgId, SessionId
+from fsbridge.store import sqlite as module
+from fsbridge.store.base import Store, StoreError
+from fsbridge.store.secrets import SecretBox
+from fsbridge.store.sqlite import SCHEMA_VERSION, SqliteStore
+from fsbridge.webhook.payload import deliveries
+from tests.unit.store.strategies import calls
+from tests.unit.webhook.helpers import ORG, answered, completed, failed, webhook_call
+
+pytestmark = pytest.mark.unit
+
+BOX = SecretBox(Fernet.generate_key())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "var" / "fsbridge.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[SqliteStore]:
+    opened = SqliteStore(path, BOX)
+    yield opened
+    opened.close()
+
+
+def owed(call: Call, *notices: Notice, prefix: str = "") -> list[module.Delivery]:
+    count = iter(range(99))
+    return deliveries(call, notices, lambda: f"{prefix}{call.session_id}{next(count)}", 100.0)
+
+
+def test_it_is_a_store(store: SqliteStore) -> None:
+    promised: Store = store
+    promised.ping()
+
+
+def test_save_get_and_replace(store: SqliteStore) -> None:
+    call = webhook_call()
+    store.save(call)
+    assert store.get(ORG, call.session_id) == call
+    store.save(answered(call))
+    assert store.get(ORG, call.session_id) == answered(call)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(call=calls)
+def test_any_call_comes_back_exactly(store: SqliteStore, call: Call) -> None:
+    store.save(call)
+    assert store.get(call.org_id, call.session_id) == call
+
+
+def test_another_orgs_call_is_not_seen(store: SqliteStore) -> None:
+    call = webhook_call()
+    store.save(call)
+    assert store.get(OrgId("99999999-9999-4999-8999-999999999999"), call.session_id) is None
+    assert store.get(ORG, SessionId("99999999-9999-4999-8999-999999999999")) is None
+
+
+def test_what_was_kept_is_there_after_a_restart(path: Path) -> None:
+    first = SqliteStore(path, BOX)
+    call = answered(webhook_call())
+    first.save(call, owed(call, Notice.ANSWERED))
+    first.close()
+    first.close()  # a second time does no harm
+    second = SqliteStore(path, BOX)
+    assert second.get(ORG, call.session_id) == call
+    assert second.unfinished() == [call]
+    delivery = second.first_delivery(call.session_id)
+    assert delivery is not None
+    assert (delivery.secret, delivery.url) == ("s3cret", "https://example.com/hook")
+    second.close()
+
+
+def test_files_hold_no_secret_and_are_ours_alone(path: Path) -> None:
+    store = SqliteStore(path, BOX)
+    call = answered(webhook_call(auth="very-secret-auth"))
+    store.save(call, owed(call, Notice.ANSWERED))
+    for file in path.parent.iterdir():
+        assert b"very-secret-auth" not in file.read_bytes()
+        assert file.stat().st_mode & 0o077 == 0
+    store.close()
+    assert [file.name for file in path.parent.iterdir()] == ["fsbridge.db"]
+
+
+def test_unfinished(store: SqliteStore) -> None:
+    live, done = [webhook_call(), answered(webhook_call())], [completed(webhook_call()), failed(webhook_call())]
+    for call in (*live, *done):
+        store.save(call)
+    assert {call.session_id for call in store.unfinished()} == {call.session_id for call in live}
+
+
+def test_an_unreadable_record_does_not_hide_the_others(store: SqliteStore, path: Path) -> None:
+    good, bad = webhook_call(), webhook_call()
+    store.save(good)
+    store.save(bad)
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE calls SET record = '{}' WHERE session = ?", (bad.session_id,))
+    db.close()
+    assert store.unfinished() == [good]
+    with pytest.raises(StoreError, match=f"{bad.session_id} cannot be read"):
+        store.get(ORG, bad.session_id)
+
+
+def test_deliveries_in_order_until_none_is_left(store: SqliteStore) -> None:
+    call = completed(webhook_call())
+    second, first = owed(call, Notice.COMPLETED, prefix="b")[0], owed(call, Notice.ANSWERED, prefix="a")[0]
+    store.save(call, [second])
+    store.save(call, [first])
+    assert store.first_delivery(call.session_id) == first
+    store.postpone(first.id, 3, 500.0)
+    assert store.first_delivery(call.session_id) == replace(first, attempts=3, next_at=500.0)
+    assert store.owing() == [call.session_id]
+    store.delivered(first.id)
+    assert store.first_delivery(call.session_id) == second
+    store.delivered(second.id)
+    assert store.first_delivery(call.session_id) is None
+    assert store.owing() == []
+
+
+def test_a_change_kept_twice_is_told_once(store: SqliteStore) -> None:
+    call = failed(webhook_call(auth=None))
+    store.save(call, owed(call, Notice.FAILED, prefix="first"))
+    store.save(call, owed(call, Notice.FAILED, prefix="again"))
+    delivery = store.first_delivery(call.session_id)
+    assert delivery is not None
+    assert delivery.id.startswith("msg_first")
+    assert delivery.secret is None
+    store.delivered(delivery.id)
+    assert store.owing() == []
+
+
+def test_purge_keeps_the_recent_the_living_and_those_that_owe(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PURGE_CHUNK", 2)
+    old = [completed(webhook_call()) for _ in range(5)]
+    recent = replace(completed(webhook_call()), completed_at=2_000.0)
+    living = answered(webhook_call())
+    debtor = failed(webhook_call())
+    for call in (*old, recent, living):
+        store.save(call)
+    store.save(debtor, owed(debtor, Notice.FAILED))
+    assert store.purge(1_500.0) == 5
+    assert [store.get(ORG, call.session_id) for call in old] == [None] * 5
+    assert all(store.get(ORG, call.session_id) for call in (recent, living, debtor))
+    assert store.purge(1_500.0) == 0
+
+
+def test_an_ended_call_without_its_time_is_purged_too(store: SqliteStore) -> None:
+    store.save(replace(webhook_call(), phase=Phase.ENDED))
+    assert store.purge(1_500.0) == 1
+
+
+def test_all_or_nothing(store: SqliteStore) -> None:
+    call = answered(webhook_call())
+    good = owed(call, Notice.ANSWERED)[0]
+    unkeepable = replace(good, id="other", seq=2**70)
+    with pytest.raises(StoreError):
+        store.save(call, [good, unkeepable])
+    assert store.get(ORG, call.session_id) is None
+    assert store.owing() == []
+
+
+def test_one_failing_job_does_not_take_its_neighbours_along(store: SqliteStore) -> None:
+    bad = answered(webhook_call())
+    unkeepable = [replace(owed(bad, Notice.ANSWERED)[0], seq=2**70)]
+    good = [webhook_call() for _ in range(20)]
+    tasks = [gevent.spawn(store.save, call) for call in good[:10]]
+    failing = gevent.spawn(lambda: pytest.raises(StoreError, store.save, bad, unkeepable))
+    tasks += [gevent.spawn(store.save, call) for call in good[10:]]
+    gevent.joinall([*tasks, failing], raise_error=True, timeout=5)
+    assert {call.session_id for call in store.unfinished()} == {call.session_id for call in good}
+
+
+def test_many_at_once_share_commits(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = []
+    real = module._run
+
+    def counting(db: sqlite3.Connection, batch: list[module._Job]) -> None:
+        served.append(len(batch))
+        real(db, batch)
+
+    monkeypatch.setattr(module, "_run", counting)
+    gevent.joinall([gevent.spawn(store.save, webhook_call()) for _ in range(600)], raise_error=True, timeout=10)
+    assert len(store.unfinished()) == 600
+    assert len(served) < 20
+    assert max(served) <= module.BATCH
+
+
+def test_a_killed_caller_leaves_nobody_waiting(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, go = module._serve, monkey.get_original("threading", "Event")()
+
+    def held(*args: object) -> None:
+        go.wait(5)
+        real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "_serve", held)
+    calls = [webhook_call() for _ in range(3)]
+    leader, follower = gevent.spawn(store.save, calls[0]), gevent.spawn(store.save, calls[1])
+    gevent.sleep(0.01)
+    leader.kill()
+    last = gevent.spawn(store.save, calls[2])
+    go.set()
+    gevent.joinall([follower, last], raise_error=True, timeout=5)
+    assert follower.ready()
+    assert last.ready()
+    assert {call.session_id for call in store.unfinished()} == {call.session_id for call in calls}
+
+
+def test_a_slow_disk_does_not_stop_the_hub(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_sleep, real = monkey.get_original("time", "sleep"), module._run
+    main, seen = threading.get_native_id(), []
+
+    def slow(db: sqlite3.Connection, batch: list[module._Job]) -> None:
+        seen.append(monkey.get_original("threading", "get_native_id")())
+        real_sleep(0.3)
+        real(db, batch)
+
+    monkeypatch.setattr(module, "_run", slow)
+    task, beats, began = gevent.spawn(store.save, webhook_call()), 0, time.monotonic()
+    while not task.ready() and time.monotonic() - began < 5:
+        gevent.sleep(0.005)
+        beats += 1
+    task.get()
+    assert beats >= 20
+    assert main not in seen
+
+
+# --- what can be wrong with the files ------------------------------------------------------------------
+
+
+def test_a_full_disk_is_told_and_outlived(store: SqliteStore) -> None:
+    # SQLite's own limit gives the same error as a full file system.
+    store._do(lambda db: db.execute("PRAGMA max_page_count = 30") and None)
+    big = replace(webhook_call(), failure_detail="x" * 20_000)
+    kept = []
+    with pytest.raises(StoreError, match="disk is full"):
+        for _ in range(50):
+            call = replace(big, session_id=webhook_call().session_id)
+            store.save(call)
+            kept.append(call.session_id)
+    assert kept
+    assert {call.session_id for call in store.unfinished()} == set(kept)
+    store._do(lambda db: db.execute("PRAGMA max_page_count = 100000") and None)
+    store.save(webhook_call())
+
+
+def test_a_damaged_file(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"no database " * 1_000)
+    with pytest.raises(StoreError, match=r"damaged.*move the file aside"):
+        SqliteStore(path, BOX)
+
+
+def test_damage_inside(path: Path) -> None:
+    store = SqliteStore(path, BOX)
+    for _ in range(50):
+        store.save(webhook_call())
+    store.close()
+    raw = bytearray(path.read_bytes())
+    raw[4_096 * 2 : 4_096 * 6] = b"\xa5" * (4_096 * 4)
+    path.write_bytes(raw)
+    with pytest.raises(StoreError, match="damaged"):
+        SqliteStore(path, BOX)
+
+
+def test_another_programs_database(path: Path) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE bookmarks (url TEXT)")
+    db.close()
+    with pytest.raises(StoreError, match="another program's database"):
+        SqliteStore(path, BOX)
+
+
+def test_a_newer_schema(path: Path) -> None:
+    SqliteStore(path, BOX).close()
+    with sqlite3.connect(path) as db:
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+    db.close()
+    with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}"):
+        SqliteStore(path, BOX)
+
+
+def test_another_key_is_refused_at_the_start(path: Path) -> None:
+    SqliteStore(path, BOX).close()
+    with pytest.raises(StoreError, match="put the old key back"):
+        SqliteStore(path, SecretBox(Fernet.generate_key()))
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"cannot be opened.*data_dir"):
+        SqliteStore(tmp_path / "file" / "fsbridge.db", BOX)
+
+
+def test_another_process_holds_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BUSY_TIMEOUT_MS", 50)
+    store = SqliteStore(path, BOX)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(StoreError, match="another process"):
+            store.ping()
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+    store.ping()
+    store.close()
+
+
+def test_a_file_made_read_only_under_us(store: SqliteStore) -> None:
+    store._do(lambda db: db.execute("PRAGMA query_only = ON") and None)
+    with pytest.raises(StoreError, match=r"cannot be written|failed"):
+        store.ping()
+
+
+def test_after_the_close_everything_says_so(path: Path) -> None:
+    store = SqliteStore(path, BOX)
+    store.close()
+    with pytest.raises(StoreError, match="closed"):
+        store.save(webhook_call())

@@ -1,0 +1,101 @@
+"""Bodies of webhooks: exactly the contract's fields."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from amd_model.verdict import Verdict
+from fsbridge.call.effects import Notice
+from fsbridge.call.model import Analysis, Mode
+from fsbridge.outcome import FailureReason
+from fsbridge.webhook.payload import deliveries, render
+from tests.unit.webhook.helpers import answered, completed, failed, webhook_call
+
+pytestmark = pytest.mark.unit
+
+CALL = webhook_call()
+COMMON = {"sessionId": CALL.session_id, "flowId": CALL.flow_id, "metadata": {"order": 7}}
+
+
+def body(notice: Notice, call: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(render(notice, call))
+    return found
+
+
+def test_answered() -> None:
+    assert body(Notice.ANSWERED, answered(CALL)) == COMMON | {
+        "event": "call.answered",
+        "status": "Answered",
+        "callAnalysisResult": "live_person",
+        "answeredAt": "1970-01-01T00:16:43.500Z",
+    }
+
+
+def test_failed_before_the_answer() -> None:
+    assert body(Notice.FAILED, failed(CALL)) == COMMON | {
+        "event": "call.failed",
+        "status": "Failed",
+        "failureReason": "busy",
+        "completedAt": "1970-01-01T00:16:50.000Z",
+    }
+
+
+def test_failed_after_the_answer_has_the_same_fields() -> None:
+    call = failed(answered(CALL), FailureReason.FLOW_ERROR)
+    assert body(Notice.FAILED, call).keys() == body(Notice.FAILED, failed(CALL)).keys()
+    assert body(Notice.FAILED, call)["failureReason"] == "flow_error"
+
+
+def test_completed() -> None:
+    assert body(Notice.COMPLETED, completed(CALL)) == COMMON | {
+        "event": "call.completed",
+        "status": "Completed",
+        "durationSeconds": 6,
+        "callAnalysisResult": "live_person",
+        "answeredAt": "1970-01-01T00:16:43.500Z",
+        "completedAt": "1970-01-01T00:16:50.000Z",
+    }
+
+
+@pytest.mark.parametrize("notice", [Notice.ANSWERED, Notice.COMPLETED])
+def test_no_result_where_no_analysis_was_asked_for(notice: Notice) -> None:
+    call = replace(completed(CALL), request=replace(CALL.request, call_analysis=None), analysis=Analysis(Verdict.FAX))
+    assert "callAnalysisResult" not in body(notice, call)
+
+
+def test_a_notice_states_its_own_status_even_when_the_call_has_moved_on() -> None:
+    assert body(Notice.ANSWERED, completed(CALL))["status"] == "Answered"
+
+
+@pytest.mark.parametrize("metadata", [None, "a\u00e9\u2028", [1, 2**70, 0.1], {"\ud800": {"x": []}}])
+def test_metadata_is_echoed_verbatim(metadata: Any) -> None:
+    call = replace(CALL, request=replace(CALL.request, metadata=metadata))
+    assert body(Notice.FAILED, failed(call))["metadata"] == metadata
+
+
+def test_variables_and_secret_are_never_told() -> None:
+    for notice in Notice:
+        raw = render(notice, replace(completed(CALL), failure=FailureReason.BUSY))
+        assert b"secret" not in raw
+        assert b"s3cret" not in raw
+
+
+def test_deliveries_are_ordered_and_due_at_once() -> None:
+    ids = iter(["a", "b"])
+    made = deliveries(completed(CALL), [Notice.ANSWERED, Notice.COMPLETED], lambda: next(ids), 5.0)
+    assert [(d.id, d.seq, d.attempts, d.next_at, d.created_at) for d in made] == [
+        ("msg_a", 1, 0, 5.0, 5.0),
+        ("msg_b", 2, 0, 5.0, 5.0),
+    ]
+    assert {(d.session_id, d.url, d.secret) for d in made} == {(CALL.session_id, "https://example.com/hook", "s3cret")}
+    assert [json.loads(d.body)["event"] for d in made] == ["call.answered", "call.completed"]
+
+
+@pytest.mark.parametrize("change", [{"mode": Mode.POLL}, {"mode": Mode.SYNC}, {"webhook_url": None}])
+def test_nobody_to_tell(change: dict[str, Any]) -> None:
+    call = replace(CALL, request=replace(CALL.request, **change))
+    assert deliveries(call, list(Notice), lambda: "x", 0.0) == []
