@@ -212,9 +212,10 @@ class WorkerPool:
     def _follow(self, worker: Worker, process: subprocess.Popen[str]) -> None:
         """Wait for the ready line, at most `start_timeout_s`, then for the end of the process."""
         assert process.stdout is not None
+        began = self._clock.monotonic()
         ready = gevent.with_timeout(self._settings.start_timeout_s, _ready_line, process.stdout, timeout_value=None)
         if ready is None:
-            if process.poll() is None:
+            if self._clock.monotonic() - began >= self._settings.start_timeout_s:
                 log.error(
                     "amd_worker_not_ready",
                     worker=worker.name,
