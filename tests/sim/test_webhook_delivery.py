@@ -17,7 +17,7 @@ from fsbridge.errors import ConfigError
 from fsbridge.settings import WebhookSettings
 from fsbridge.webhook.delivery import RETRY_AFTER_MAX_S, Courier, Delivered, Gone, Result, Retry
 from fsbridge.webhook.pinned import resolve
-from tests.unit.webhook.helpers import OPEN, FixedClock, Receiver, a_delivery, certificate, receiver, reply
+from tests.unit.webhook.helpers import OPEN, Answer, FixedClock, Got, Receiver, a_delivery, certificate, receiver, reply
 
 pytestmark = pytest.mark.sim
 
@@ -164,7 +164,11 @@ def test_not_http_at_all() -> None:
 
 
 def test_a_timeout_of_somebody_else_passes_through(hook: Receiver) -> None:
-    hook.script.append(lambda _: gevent.sleep(5) or reply("200 OK"))
+    def slow(_: Got) -> Answer:
+        gevent.sleep(5)
+        return reply("200 OK")
+
+    hook.script.append(slow)
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
         attempt(hook.url)
 
@@ -256,5 +260,5 @@ def test_no_tls_at_the_other_end(hook: Receiver) -> None:
 def test_an_unusable_ca_file_is_a_fault_of_the_configuration(tmp_path: Path) -> None:
     for path in (tmp_path / "none.pem", tmp_path / "text.pem"):
         (tmp_path / "text.pem").write_text("no certificate")
-        with pytest.raises(ConfigError, match="webhooks.ca_file"):
+        with pytest.raises(ConfigError, match=r"webhooks\.ca_file"):
             Courier(WebhookSettings(ca_file=path), SystemClock())

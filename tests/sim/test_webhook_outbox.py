@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -222,7 +223,7 @@ def test_a_damaged_queue_is_put_aside(start: Start, hook: Receiver, tmp_path: Pa
 
 def test_a_queue_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
     (tmp_path / QUEUE_FILE).mkdir()
-    with pytest.raises(StoreError, match="webhook queue cannot be opened.*data_dir"):
+    with pytest.raises(StoreError, match=r"webhook queue cannot be opened.*data_dir"):
         Service(tmp_path)
 
 
@@ -270,8 +271,6 @@ def test_a_store_that_fails_is_tried_again(start: Start, hook: Receiver, monkeyp
 def test_a_queue_that_fails_is_made_good_by_the_sweep(
     start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import sqlite3
-
     monkeypatch.setattr(module, "SWEEP_S", 0.05)
     service = start()
     storage = service.outbox._huey.storage

@@ -13,13 +13,14 @@ import gevent
 import pytest
 from cryptography.fernet import Fernet
 from gevent import monkey
+from gevent.pool import Group
 from hypothesis import HealthCheck, given, settings
 
 from fsbridge.call.effects import Notice
 from fsbridge.call.model import Call, Phase
 from fsbridge.ids import OrgId, SessionId
 from fsbridge.store import sqlite as module
-from fsbridge.store.base import Store, StoreError
+from fsbridge.store.base import Delivery, Store, StoreError
 from fsbridge.store.secrets import SecretBox
 from fsbridge.store.sqlite import SCHEMA_VERSION, SqliteStore
 from fsbridge.webhook.payload import deliveries
@@ -43,7 +44,7 @@ def store(path: Path) -> Iterator[SqliteStore]:
     opened.close()
 
 
-def owed(call: Call, *notices: Notice, prefix: str = "") -> list[module.Delivery]:
+def owed(call: Call, *notices: Notice, prefix: str = "") -> list[Delivery]:
     count = iter(range(99))
     return deliveries(call, notices, lambda: f"{prefix}{call.session_id}{next(count)}", 100.0)
 
@@ -184,10 +185,18 @@ def test_one_failing_job_does_not_take_its_neighbours_along(store: SqliteStore) 
     bad = answered(webhook_call())
     unkeepable = [replace(owed(bad, Notice.ANSWERED)[0], seq=2**70)]
     good = [webhook_call() for _ in range(20)]
-    tasks = [gevent.spawn(store.save, call) for call in good[:10]]
-    failing = gevent.spawn(lambda: pytest.raises(StoreError, store.save, bad, unkeepable))
-    tasks += [gevent.spawn(store.save, call) for call in good[10:]]
-    gevent.joinall([*tasks, failing], raise_error=True, timeout=5)
+    tasks = Group()
+
+    def refused() -> None:
+        with pytest.raises(StoreError):
+            store.save(bad, unkeepable)
+
+    for call in good[:10]:
+        tasks.spawn(store.save, call)
+    tasks.spawn(refused)
+    for call in good[10:]:
+        tasks.spawn(store.save, call)
+    tasks.join(timeout=5, raise_error=True)
     assert {call.session_id for call in store.unfinished()} == {call.session_id for call in good}
 
 
@@ -200,7 +209,10 @@ def test_many_at_once_share_commits(store: SqliteStore, monkeypatch: pytest.Monk
         real(db, batch)
 
     monkeypatch.setattr(module, "_run", counting)
-    gevent.joinall([gevent.spawn(store.save, webhook_call()) for _ in range(600)], raise_error=True, timeout=10)
+    tasks = Group()
+    for _ in range(600):
+        tasks.spawn(store.save, webhook_call())
+    tasks.join(timeout=10, raise_error=True)
     assert len(store.unfinished()) == 600
     assert len(served) < 20
     assert max(served) <= module.BATCH
@@ -215,10 +227,10 @@ def test_a_killed_caller_leaves_nobody_waiting(store: SqliteStore, monkeypatch: 
 
     monkeypatch.setattr(module, "_serve", held)
     calls = [webhook_call() for _ in range(3)]
-    leader, follower = gevent.spawn(store.save, calls[0]), gevent.spawn(store.save, calls[1])
+    leader, follower = Group().spawn(store.save, calls[0]), Group().spawn(store.save, calls[1])
     gevent.sleep(0.01)
     leader.kill()
-    last = gevent.spawn(store.save, calls[2])
+    last = Group().spawn(store.save, calls[2])
     go.set()
     gevent.joinall([follower, last], raise_error=True, timeout=5)
     assert follower.ready()
@@ -236,7 +248,7 @@ def test_a_slow_disk_does_not_stop_the_hub(store: SqliteStore, monkeypatch: pyte
         real(db, batch)
 
     monkeypatch.setattr(module, "_run", slow)
-    task, beats, began = gevent.spawn(store.save, webhook_call()), 0, time.monotonic()
+    task, beats, began = Group().spawn(store.save, webhook_call()), 0, time.monotonic()
     while not task.ready() and time.monotonic() - began < 5:
         gevent.sleep(0.005)
         beats += 1
@@ -253,11 +265,15 @@ def test_a_full_disk_is_told_and_outlived(store: SqliteStore) -> None:
     store._do(lambda db: db.execute("PRAGMA max_page_count = 30") and None)
     big = replace(webhook_call(), failure_detail="x" * 20_000)
     kept = []
-    with pytest.raises(StoreError, match="disk is full"):
+
+    def fill() -> None:
         for _ in range(50):
             call = replace(big, session_id=webhook_call().session_id)
             store.save(call)
             kept.append(call.session_id)
+
+    with pytest.raises(StoreError, match="disk is full"):
+        fill()
     assert kept
     assert {call.session_id for call in store.unfinished()} == set(kept)
     store._do(lambda db: db.execute("PRAGMA max_page_count = 100000") and None)

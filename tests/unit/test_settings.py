@@ -1,0 +1,171 @@
+"""The configuration: every fault is found, at once, with its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from fsbridge.errors import ConfigError
+from fsbridge.settings import Settings, load, parse
+
+pytestmark = pytest.mark.unit
+
+ORG = "6f1c0a52-3a51-4d0c-9a0e-0f2f1f6f4a10"
+LEAST: dict[str, Any] = {"nodes": [{"name": "fs1"}], "trunks": [{"name": "main", "gateways": ["gw1"]}]}
+KEY = "sha256:" + "a" * 64
+
+
+def problems(document: dict[str, Any]) -> tuple[str, ...]:
+    with pytest.raises(ConfigError) as caught:
+        parse(document)
+    return tuple(line for problem in caught.value.problems for line in problem.splitlines())
+
+
+def test_the_least_configuration_and_its_defaults() -> None:
+    settings = parse(LEAST)
+    assert settings.service.address == ("127.0.0.1", 8080)
+    assert settings.nodes[0].port == 8021
+    assert settings.nodes[0].password.get_secret_value() == "ClueCon"
+    assert settings.webhooks.allow_private is False
+    assert settings.dialing.ring_timeout_s == 30
+    assert settings.webhooks.retry_delays_s[:2] == (5, 30)
+
+
+def test_settings_are_frozen_and_show_no_secret() -> None:
+    settings = parse(LEAST | {"nodes": [{"name": "fs1", "password": "hunter2"}]})
+    with pytest.raises(ValidationError):
+        settings.service.listen = "1.2.3.4:1"  # type: ignore[misc]
+    assert "hunter2" not in repr(settings)
+
+
+def test_every_fault_at_once() -> None:
+    found = problems(
+        {
+            "service": {"listen": "nowhere", "sync_timeout_s": -1},
+            "nodes": [{"name": "fs 1", "port": 70_000}],
+            "trunks": [{"name": "main", "gateways": []}],
+        }
+    )
+    keys = {line.split(":")[0] for line in found}
+    assert keys >= {
+        "service.listen",
+        "service.sync_timeout_s",
+        "nodes.0.name",
+        "nodes.0.port",
+        "trunks.0.gateways",
+    }
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ({"trunks": LEAST["trunks"]}, "nodes: missing"),
+        ({**LEAST, "servise": {}}, "servise: no such key; did you mean 'service'?"),
+        ({**LEAST, "service": {"data_dri": "x"}}, "service.data_dri: no such key; did you mean 'data_dir'?"),
+        ({**LEAST, "zzzzqqq": 1}, "zzzzqqq: no such key"),
+        ({**LEAST, "orgs": [{"id": "x" * 36}]}, "orgs.0.id: Value error, must be a UUID"),
+        ({**LEAST, "orgs": [{"id": ORG, "trunk": "other"}]}, "there is no trunk named 'other'; trunks are main"),
+        ({**LEAST, "orgs": [{"id": ORG}, {"id": ORG.upper()}]}, f"orgs: '{ORG}' stands twice"),
+        ({**LEAST, "orgs": [{"id": ORG, "api_keys": ["secret"]}]}, "orgs.0.api_keys.0"),
+        ({**LEAST, "orgs": [{"id": ORG, "api_keys": [KEY, KEY]}]}, "one API key stands twice"),
+        ({**LEAST, "nodes": [{"name": "a"}, {"name": "a"}]}, "nodes: 'a' stands twice"),
+        ({**LEAST, "trunks": LEAST["trunks"] * 2}, "trunks: 'main' stands twice"),
+        ({**LEAST, "amd": {"workers": 0}}, "amd: with workers = 0, urls must name at least one worker"),
+        ({**LEAST, "amd": {"urls": ["http://x"]}}, "amd.urls.0"),
+        ({**LEAST, "trunks": [{"name": "main", "gateways": ["gw}bad"]}]}, "trunks.0.gateways.0"),
+        ({**LEAST, "nodes": [{"name": "fs1", "host": "a b"}]}, "nodes.0.host"),
+    ],
+)
+def test_a_fault_is_named_with_its_key(document: dict[str, Any], words: str) -> None:
+    assert any(words in line for line in problems(document))
+
+
+@pytest.mark.parametrize("where", ["sip_profile", "name"])
+@pytest.mark.parametrize("bad", ["a b", "a,b", "a\nb", "", "-a", "x" * 65, "${x}"])
+def test_names_that_enter_commands_are_allow_listed(where: str, bad: str) -> None:
+    assert problems(LEAST | {"nodes": [{"name": "fs1"} | {where: bad}]})
+
+
+def test_ipv6_listening_address() -> None:
+    assert parse(LEAST | {"service": {"listen": "[::1]:80"}}).service.address == ("::1", 80)
+
+
+def test_an_orgs_id_is_taken_in_any_case() -> None:
+    assert parse(LEAST | {"orgs": [{"id": ORG.upper()}]}).orgs[0].id == ORG
+
+
+# --- the file and the environment ----------------------------------------------------------------------
+
+FILE = """
+[service]
+data_dir = "state"
+[[nodes]]
+name = "fs1"
+[[trunks]]
+name = "main"
+gateways = ["gw1"]
+[flows]
+dir = "/absolute/flows"
+"""
+
+
+def written(tmp_path: Path, text: str = FILE) -> Path:
+    path = tmp_path / "fsbridge.toml"
+    path.write_text(text)
+    return path
+
+
+def test_directories_are_relative_to_the_file(tmp_path: Path) -> None:
+    settings = load(written(tmp_path), {})
+    assert settings.service.data_dir == tmp_path / "state"
+    assert settings.flows.dir == Path("/absolute/flows")
+
+
+def test_the_environment_overrides(tmp_path: Path) -> None:
+    environ = {
+        "FSBRIDGE_SERVICE__LISTEN": "0.0.0.0:9000",
+        "FSBRIDGE_NODES__0__PASSWORD": "from-the-vault",
+        "FSBRIDGE_AMD__WORKERS": "3",
+        "FSBRIDGE_WEBHOOKS__ALLOW_HTTP": "true",
+        "FSBRIDGE": "ignored",
+        "FSBRIDGE_NOTHING": "ignored",
+        "HOME": "ignored",
+    }
+    settings = load(written(tmp_path), environ)
+    assert settings.service.address == ("0.0.0.0", 9000)
+    assert settings.nodes[0].password.get_secret_value() == "from-the-vault"
+    assert settings.amd.workers == 3
+    assert settings.webhooks.allow_http is True
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["FSBRIDGE_NODES__7__PASSWORD", "FSBRIDGE_NODES__X__PASSWORD", "FSBRIDGE_SERVICE__DATA_DIR__DEEPER"],
+)
+def test_an_override_without_a_place(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(ConfigError, match=f"{variable}: the configuration has no such place"):
+        load(written(tmp_path), {variable: "x"})
+
+
+def test_an_override_with_a_typo(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'listen'"):
+        load(written(tmp_path), {"FSBRIDGE_SERVICE__LISTN": "x"})
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load(tmp_path / "none.toml", {})
+    with pytest.raises(ConfigError, match=r"fsbridge\.toml: Expected"):
+        load(written(tmp_path, "[service"), {})
+    (tmp_path / "latin.toml").write_bytes(b"a = '\xff'")
+    with pytest.raises(ConfigError, match=r"latin\.toml"):
+        load(tmp_path / "latin.toml", {})
+    with pytest.raises(ConfigError, match="Is a directory"):
+        load(tmp_path, {})
+
+
+def test_settings_are_what_parse_gives() -> None:
+    assert isinstance(parse(LEAST), Settings)
