@@ -26,7 +26,7 @@ class Simulator:
     def __init__(self, settings: SimulatorSettings, supervisor: Supervisor, clock: Clock) -> None:
         self._supervisor = supervisor
         self._scheduler = Scheduler(clock, settings.speed)
-        self.node = Node(settings, self._scheduler, TapPacer(supervisor), api.run)
+        self.node = Node(settings, self._scheduler, TapPacer(supervisor, self._scheduler), api.run)
         self._server = EventSocketServer(self.node, supervisor)
 
     def start(self) -> None:

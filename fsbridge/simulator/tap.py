@@ -25,6 +25,7 @@ from websockets.uri import parse_uri
 
 from fsbridge.simulator.audio_lines import FRAME_SAMPLES, FRAME_SECONDS, RATE
 from fsbridge.simulator.node import TapRequest
+from fsbridge.simulator.scheduler import Scheduler
 from fsbridge.supervise import Supervisor
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ UPGRADE_SECONDS = 25.0
 """A server that never answers the upgrade: the real module says nothing for at least this long, and neither do we."""
 CLOSE_SECONDS = 2.0
 MAX_TEXT_BYTES = 65_536
-_LATE_TICKS = 5
-"""More ticks behind than this, in real time, are taken in one step: longer frames, as the real module sends then."""
+_LATE_SECONDS = 0.1
+"""Further behind than this in real time, ticks are left out: longer frames, as the real module sends then."""
+_GROUPS = 4
 
 log = structlog.get_logger(__name__)
 
@@ -283,39 +285,47 @@ class AudioTap:
 
 
 class TapPacer:
-    """Opens taps and lets all of them speak every 20 ms of simulated time."""
+    """Opens taps and lets each speak every 20 ms of simulated time.
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    In real time the taps take turns in groups, so that hundreds of them do not hold the hub in one go; on a faster
+    clock all speak together, since there the turns would cost more than they spare.
+    """
+
+    def __init__(self, supervisor: Supervisor, scheduler: Scheduler) -> None:
         self._supervisor = supervisor
-        self._taps: dict[AudioTap, None] = {}
+        self._scheduler = scheduler
+        self._groups: list[dict[AudioTap, None]] = [{} for _ in range(_GROUPS if scheduler.speed <= 1 else 1)]
+        self._turn = 0
         self._ticking = False
 
     def open(self, channel: Channel, request: TapRequest) -> AudioTap:
         tap = AudioTap(self, channel, request)
-        self._scheduler = channel.node.scheduler
         self._supervisor.spawn("simulator.tap", tap.run)
         return tap
 
     def add(self, tap: AudioTap) -> None:
-        self._taps[tap] = None
+        min(self._groups, key=len)[tap] = None
         if not self._ticking:
             self._ticking = True
             self._scheduler.call_later(0.0, self._tick)
 
     def remove(self, tap: AudioTap) -> None:
-        self._taps.pop(tap, None)
+        for group in self._groups:
+            group.pop(tap, None)
 
     def _tick(self) -> None:
-        for tap in list(self._taps):
-            tap.tick()
-        if not self._taps:
+        if not any(self._groups):
             self._ticking = False
             return
+        self._turn = (self._turn + 1) % len(self._groups)
+        for tap in list(self._groups[self._turn]):
+            tap.tick()
         scheduler = self._scheduler
-        due = scheduler.now() + FRAME_SECONDS
+        step = FRAME_SECONDS / len(self._groups)
+        due = scheduler.now() + step
         behind = scheduler.clock_now() - due
-        if behind > _LATE_TICKS * FRAME_SECONDS * max(scheduler.speed, 1.0):
-            due += behind // FRAME_SECONDS * FRAME_SECONDS
+        if behind > _LATE_SECONDS * scheduler.speed:
+            due += behind // step * step
         scheduler.call_at(due, self._tick)
 
 

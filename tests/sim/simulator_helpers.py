@@ -166,7 +166,7 @@ class AudioServer:
         self.heard: list[Heard] = []
         self.say: list[str] = []
         """Text frames sent to each connection as soon as it is up."""
-        self.close_after_frames = 0
+        self.close_after_bytes = 0
         self.refuse = False
         self.stalled = Event()
         self.stalled.set()
@@ -219,7 +219,7 @@ class AudioServer:
                         record.texts.append(bytes(event.data).decode())
                     elif record is not None and event.opcode is Opcode.BINARY:
                         record.frames.append(bytes(event.data))
-                        if self.close_after_frames and len(record.frames) == self.close_after_frames:
+                        if 0 < self.close_after_bytes <= len(record.pcm) and protocol.state is State.OPEN:
                             protocol.send_close(1000)
                 for out in protocol.data_to_send():
                     if out:

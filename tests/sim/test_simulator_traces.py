@@ -231,7 +231,7 @@ def replay(name: str, clock: ManualClock, recordings: str) -> tuple[list[Frame],
                 '{"type":"disconnect"}',
             ]
         if name == "fork_server_closes":
-            audio.close_after_frames = 20
+            audio.close_after_bytes = 6400
         client = Client(simulator.port, supervisor)
         play = Replay(name, audio.url, simulator)
         play.run(client, clock)
