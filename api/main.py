@@ -111,7 +111,7 @@ class Service:
         self.server = ApiServer(build_app(settings, self.calls, self.clock), settings.service, self.supervisor)
 
     def start(self) -> None:
-        """Bring everything up; returns as soon as REST is served. Raises FsbridgeError."""
+        """Bring everything up; REST is served before the first AMD worker is waited for. Raises FsbridgeError."""
         self.workers.start()
         self.outbox.start()
         self.calls.settle()
@@ -119,6 +119,8 @@ class Service:
             node.start()
         self.supervisor.spawn_essential("housekeeping", self._keep_house)
         self.server.start()
+        if not self.workers.wait_ready(self.settings.amd.start_timeout_s):
+            log.error("no_amd_worker", policy=self.settings.amd.when_unavailable)
 
     def stop(self) -> None:
         """Drain and let go of everything, in the order in which it is no longer needed."""
