@@ -103,7 +103,8 @@ def _explain(fault: Any, raw: Any, lines: Mapping[Path, int], source: str) -> st
     known = location
     while known and known not in lines:
         known = known[:-1]
-    field = ".".join(str(part) for part in known[2:]) if known[:1] == ("steps",) else ".".join(map(str, known))
+    in_step = known[:1] == ("steps",) and len(known) > 1
+    field = ".".join(map(str, known[2:] if in_step else known))
     message = "no such key" if fault["type"] == "extra_forbidden" else str(fault["msg"]).removeprefix("Value error, ")
     if not isinstance(raw, dict):
         message = "a flow is a mapping with the key steps"

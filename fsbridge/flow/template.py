@@ -21,7 +21,7 @@ MAX_SPEECH = 2_000
 _FILE = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[0-9]{1,7})")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
-_SPOKEN = set(" .,;:!?()-+%&@/€£\u2019")
+_SPOKEN = set(" .,:!?()-+%&@/€£\u2019")
 
 
 class TemplateError(ValueError):

@@ -1,0 +1,65 @@
+"""Flows on disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fsbridge.flow.document import MAX_BYTES
+from fsbridge.flow.errors import FlowInvalid, FlowMissing
+from fsbridge.flow.library import FlowLibrary
+from fsbridge.ids import FlowId, OrgId
+from fsbridge.settings import FlowSettings
+
+pytestmark = pytest.mark.unit
+
+ORG = OrgId("22222222-2222-4222-8222-222222222222")
+FLOW = FlowId("33333333-3333-4333-8333-333333333333")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / ORG).mkdir()
+    return tmp_path
+
+
+def library(folder: Path) -> FlowLibrary:
+    return FlowLibrary(FlowSettings(dir=folder, tts_voice="kal"))
+
+
+def test_a_flow_is_found_and_read_again_when_it_changes(folder: Path) -> None:
+    path, flows = folder / ORG / f"{FLOW}.yaml", library(folder)
+    path.write_text("steps: [{id: a, pause: 1}]")
+    first = flows.find(ORG, FLOW)
+    assert flows.find(ORG, FLOW) is first
+    assert first.defaults.voice == "kal"
+    path.write_text("steps: [{id: a, pause: 1}, {id: b, pause: 2}]")
+    os.utime(path, ns=(1, 1))
+    assert len(flows.find(ORG, FLOW).body.steps) == 2
+
+
+def test_json_is_yaml(folder: Path) -> None:
+    (folder / ORG / f"{FLOW}.json").write_text('{"steps": [{"id": "a", "pause": 1}]}')
+    assert library(folder).find(ORG, FLOW).places == {"a": 0}
+
+
+def test_a_missing_flow_says_where_it_would_be(folder: Path) -> None:
+    with pytest.raises(FlowMissing, match=FLOW):
+        library(folder).find(ORG, FLOW)
+
+
+@pytest.mark.parametrize("flow", ["../../etc/passwd", "x", ""])
+def test_no_id_leads_out_of_the_folder(folder: Path, flow: str) -> None:
+    with pytest.raises(FlowMissing, match="UUID"):
+        library(folder).find(ORG, FlowId(flow))
+
+
+@pytest.mark.parametrize("data", [b"steps: 1", b"\xff\xfe", b"#" + b"x" * MAX_BYTES])
+def test_a_broken_flow_is_told_each_time(folder: Path, data: bytes) -> None:
+    (folder / ORG / f"{FLOW}.yaml").write_bytes(data)
+    flows = library(folder)
+    for _ in range(2):
+        with pytest.raises(FlowInvalid, match=FLOW):
+            flows.find(ORG, FLOW)

@@ -1,0 +1,80 @@
+"""Templates, and what of a customer's data may enter an application's argument."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsbridge.flow.template import TemplateError, names, playable, render, speakable
+
+pytestmark = pytest.mark.unit
+
+LIVE = set("|${}\\'\"\r\n\0<>&;`") - {"&"}
+
+
+def test_variables_are_put_in() -> None:
+    variables = {"name": "Alex", "n": 3.0, "deep": {"x": 1.5}, "yes": True}
+    assert render("Hi {{name}}, {{ n }} {{ deep.x }} {{ yes }}", variables) == "Hi Alex, 3 1.5 true"
+    assert names("{{ a }} and {{ b.c }}") == {"a", "b"}
+
+
+@pytest.mark.parametrize("text", ["{{ missing }}", "{{ deep }}", "{{ deep.y.z }}"])
+def test_what_is_not_there_is_told(text: str) -> None:
+    with pytest.raises(TemplateError, match="variable"):
+        render(text, {"deep": {"x": 1}})
+
+
+def test_a_value_is_not_a_template() -> None:
+    assert render("{{ a }}", {"a": "{{ b }}", "b": "secret"}) == "{{ b }}"
+
+
+@given(st.text(max_size=300))
+def test_nothing_that_freeswitch_reads_is_ever_spoken(text: str) -> None:
+    try:
+        spoken = speakable(text)
+    except TemplateError:
+        return
+    assert not LIVE & set(spoken)
+    assert spoken.isprintable()
+
+
+@pytest.mark.parametrize("text", ["", " \n", "|||", "a" * 2_001])
+def test_unspeakable(text: str) -> None:
+    with pytest.raises(TemplateError):
+        speakable(text)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("greeting.wav", "/prompts/greeting.wav"),
+        ("en/us/greeting.wav", "/prompts/en/us/greeting.wav"),
+        ("tone_stream://%(500,250,440);loops=2", "tone_stream://%(500,250,440);loops=2"),
+        ("silence_stream://1000", "silence_stream://1000"),
+        ("https://example.com/a.wav", "http_cache://https://example.com/a.wav"),
+    ],
+)
+def test_what_can_be_played(source: str, expected: str) -> None:
+    assert playable(source, "/prompts/") == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["../etc/passwd", "a/../../b", "/etc/passwd", "a b.wav", "a.wav;b", "${x}", "say:hello", "tone_stream://x y",
+     "http://u:p@host/x", "https://example.com/a.wav?x=$y", "file://x", "a.wav\nb", "", ".hidden/../x"],
+)  # fmt: skip
+def test_what_cannot_be_played(source: str) -> None:
+    with pytest.raises(TemplateError):
+        playable(source, "/prompts")
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_playable_is_one_word_without_syntax(source: str) -> None:
+    try:
+        played = playable(source, None)
+    except TemplateError:
+        return
+    assert not set(played) & (LIVE - {";"})
+    assert " " not in played
+    assert ".." not in played.split("/")
