@@ -22,7 +22,7 @@ from api.schemas import parse_place_call, render_call, to_json
 from api.strictjson import parse_object
 from fsbridge.call.model import Call, CallRequest, Mode
 from fsbridge.clock import Clock
-from fsbridge.dialing.trunks import NotDiallable
+from fsbridge.dialing.destinations import DestinationError
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.errors import FlowInvalid, FlowMissing
 from fsbridge.ids import FlowId, OrgId, SessionId, is_uuid
@@ -100,7 +100,7 @@ class CallHandlers:
             raise ApiError(ErrorCode.NOT_FOUND, "flowId: this organization has no such flow") from error
         except FlowInvalid as error:
             raise invalid("flowId: the flow's document is invalid: " + "; ".join(error.problems)) from error
-        except NotDiallable as error:
+        except DestinationError as error:
             raise ApiError(ErrorCode.INVALID_DESTINATION, f"destinationNumber: {error}") from error
         except FsbridgeError as error:
             raise _unavailable(error, request_id) from error

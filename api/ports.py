@@ -16,7 +16,7 @@ class CallService(Protocol):
         """Queue the call and return its record at once.
 
         The record's `caller_id` is the effective one. Raises FlowMissing or FlowInvalid (`fsbridge.flow.errors`),
-        NotDiallable (`fsbridge.dialing.trunks`) where the trunk takes no such destination, and any other
+        DestinationError (`fsbridge.dialing`) where the trunk takes no such destination, and any other
         FsbridgeError where no call can be taken now (draining, disk full).
         """
 

@@ -97,11 +97,26 @@ class CallAnalysisOptions(_Request):
     )
 
 
+# What `api.intake` checks across fields, for clients that validate before they send.
+_TOGETHER: list[Any] = [
+    {
+        "if": {"properties": {"mode": {"const": "webhook"}}, "required": ["mode"]},
+        "then": {"properties": {"webhookUrl": {"type": "string"}}, "required": ["webhookUrl"]},
+        "else": {"properties": {"webhookUrl": {"type": "null"}, "webhookAuth": {"type": "null"}}},
+    },
+    {
+        "if": {"properties": {"callAnalysisOptions": {"type": "object"}}, "required": ["callAnalysisOptions"]},
+        "then": {"properties": {"callAnalysis": {"type": "array"}}, "required": ["callAnalysis"]},
+    },
+]
+
+
 class PlaceCall(_Request):
     """A call to be placed."""
 
     model_config = ConfigDict(
         json_schema_extra={
+            "allOf": _TOGETHER,
             "examples": [
                 {
                     "destinationNumber": "+15551234567",
@@ -110,7 +125,7 @@ class PlaceCall(_Request):
                     "variables": {"name": "Ada"},
                     "metadata": {"ticket": 4711},
                 }
-            ]
+            ],
         }
     )
 

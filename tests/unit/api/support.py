@@ -52,6 +52,7 @@ class MemoryCalls:
 
     calls: dict[str, Call] = field(default_factory=dict)
     ended: dict[str, Event] = field(default_factory=dict)
+    placed: list[Call] = field(default_factory=list)
     refuse: Exception | None = None
     reasons: list[str] = field(default_factory=list)
     end_at_once: Callable[[Call], Call] | None = None
@@ -59,7 +60,9 @@ class MemoryCalls:
     def place(self, org: OrgSettings, flow_id: FlowId, request: CallRequest) -> Call:
         if self.refuse is not None:
             raise self.refuse
-        call = make_call(request, org_id=org.id, flow_id=flow_id)
+        self.placed.append(make_call(request, org_id=org.id, flow_id=flow_id))
+        effective = replace(request, caller_id=request.caller_id or org.caller_id)
+        call = make_call(effective, org_id=org.id, flow_id=flow_id)
         self.calls[call.session_id] = call
         self.ended[call.session_id] = Event()
         if self.end_at_once is not None:
@@ -168,7 +171,7 @@ class Client:
         return Answer(int(status.split()[0]), {name.lower(): value for name, value in fields}, content)
 
     def get(self, path: str, **headers: str) -> Answer:
-        return self.request("GET", path, **headers)
+        return self.request("GET", path, None, **headers)
 
     def place(self, document: Any, org: str = ORG, flow: str = FLOW, **headers: str) -> Answer:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()

@@ -78,11 +78,12 @@ def test_permission_and_organization() -> None:
     plain, _, mute = make_settings().orgs
     require_permission(plain)
     require_org(plain, ORG)
-    for check in (lambda: require_permission(mute), lambda: require_org(plain, OTHER_ORG)):
-        with pytest.raises(ApiError) as caught:
-            check()
-        assert caught.value.code is ErrorCode.PERMISSION_DENIED
-        assert caught.value.status == 403
+    with pytest.raises(ApiError, match="outbound_calling") as lacking:
+        require_permission(mute)
+    with pytest.raises(ApiError, match="orgId") as foreign:
+        require_org(plain, OTHER_ORG)
+    for caught in (lacking, foreign):
+        assert (caught.value.code, caught.value.status) == (ErrorCode.PERMISSION_DENIED, 403)
 
 
 @given(

@@ -16,7 +16,7 @@ from amd_model.verdict import AmdOptions, Mode, Verdict
 from api.app import build_app
 from fsbridge.call.model import Call, Phase
 from fsbridge.clock import SystemClock
-from fsbridge.dialing.destinations import DestinationError
+from fsbridge.dialing.trunks import NotDiallable
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.errors import FlowInvalid, FlowMissing
 from fsbridge.ids import is_uuid, new_uuid
@@ -131,18 +131,10 @@ def test_upper_case_uuids_are_the_same_uuids(client: Client) -> None:
     assert client.call(answer.json["sessionId"].upper()).status == 200
 
 
-@pytest.mark.parametrize(
-    ("key", "org", "fields", "shown"),
-    [
-        (KEY, ORG, {"callerId": "+15559998888"}, "+15559998888"),
-        (KEY, ORG, {}, "+15550001111"),
-        (OTHER_KEY, OTHER_ORG, {}, "222"),
-    ],
-)
-def test_the_caller_id_is_the_request_s_the_organization_s_or_the_trunk_s(
-    service: MemoryCalls, key: str, org: str, fields: dict[str, str], shown: str
-) -> None:
-    assert _client(service, key).place({**NUMBER, **fields}, org=org).json["callerId"] == shown
+def test_the_caller_id_is_passed_on_or_left_to_the_service(client: Client, service: MemoryCalls) -> None:
+    shown = [client.place({**NUMBER, **fields}).json["callerId"] for fields in ({"callerId": "+15559998888"}, {})]
+    assert shown == ["+15559998888", "+15550001111"]
+    assert [call.request.caller_id for call in service.placed] == ["+15559998888", None]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +261,7 @@ def test_400(client: Client, service: MemoryCalls, body: Any, code: str, word: s
     [
         (FlowMissing("gone"), 404, "NOT_FOUND", "flowId"),
         (FlowInvalid(("f.yaml: step a: text: missing", "b")), 400, "INVALID_REQUEST", "step a: text: missing; b"),
-        (DestinationError("no SIP URIs on this trunk"), 400, "INVALID_DESTINATION", "no SIP URIs"),
+        (NotDiallable("no SIP URIs on this trunk"), 400, "INVALID_DESTINATION", "no SIP URIs"),
         (FsbridgeError("/var/db: disk full"), 503, "SERVICE_UNAVAILABLE", "try again"),
         (ValueError("/var/db: bug"), 500, "INTERNAL_ERROR", "request id"),
     ],
