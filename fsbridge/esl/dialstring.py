@@ -60,6 +60,9 @@ class SipUriEndpoint:
     def render(self) -> str:
         """`sofia/<profile>/<sip uri>`."""
         _check("profile", self.profile, _NAME)
+        if self.profile == "gateway":
+            # mod_sofia reads `sofia/gateway/…` as a gateway's name, whatever profiles there are.
+            raise DialStringError("profile: 'gateway' is mod_sofia's own word")
         _check("uri", self.uri, SIP_URI)
         _check_port("uri", SIP_URI, self.uri)
         return f"sofia/{self.profile}/{self.uri}"

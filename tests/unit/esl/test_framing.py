@@ -42,7 +42,7 @@ def at_random(data: bytes) -> Iterator[bytes]:
 
 def frames_of(chunks: Iterator[bytes] | list[bytes]) -> list[Frame]:
     decoder = FrameDecoder()
-    found = []
+    found: list[Frame] = []
     for chunk in chunks:
         decoder.receive_data(chunk)
         found += decoder.frames()

@@ -1,0 +1,309 @@
+"""Originate strings: exact form, and no input that FreeSWITCH would read as anything else."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fsbridge.esl.dialstring import (
+    DialStringError,
+    GatewayEndpoint,
+    OriginatePlan,
+    SipUriEndpoint,
+    Tap,
+    originate,
+)
+from fsbridge.ids import ChannelUuid, FlowId, OrgId, SessionId
+from tests.traces import loader
+from tests.unit.esl.originate_reader import MARKUP, Misread, Reading, read
+
+pytestmark = pytest.mark.unit
+
+CHANNEL = "d85c71b1-eeb7-49ab-b547-0ac40d3bd566"
+SESSION = "11111111-1111-4111-8111-111111111111"
+ORG = "22222222-2222-4222-8222-222222222222"
+FLOW = "33333333-3333-4333-8333-333333333333"
+TAP = Tap("ws://127.0.0.1:9200/amd", "fsbridge_amd", "eyJtb2RlIjoiZmFzdCJ9")
+PLAN = OriginatePlan(
+    channel=ChannelUuid(CHANNEL),
+    endpoint=GatewayEndpoint("carrier", "+15551234567"),
+    session=SessionId(SESSION),
+    org=OrgId(ORG),
+    flow=FlowId(FLOW),
+    node="fs1",
+)
+IDENTITY = [
+    ("origination_uuid", CHANNEL),
+    ("ignore_early_media", "true"),
+    ("originate_timeout", "30"),
+    ("fsbridge_session", SESSION),
+    ("fsbridge_org", ORG),
+    ("fsbridge_flow", FLOW),
+    ("fsbridge_node", "fs1"),
+]
+
+
+def test_the_exact_string() -> None:
+    plan = replace(PLAN, tap=TAP, caller_id="+15550100100")
+    assert originate(plan) == (
+        f"originate {{^^;origination_uuid={CHANNEL};ignore_early_media=true;originate_timeout=30;"
+        f"fsbridge_session={SESSION};fsbridge_org={ORG};fsbridge_flow={FLOW};fsbridge_node=fs1;"
+        "origination_caller_id_number=+15550100100;origination_caller_id_name=+15550100100;"
+        f"api_on_answer='uuid_audio_fork {CHANNEL} start ws://127.0.0.1:9200/amd mono 8k fsbridge_amd "
+        "eyJtb2RlIjoiZmFzdCJ9'}sofia/gateway/carrier/+15551234567 &park()"
+    )
+
+
+def test_the_reader_understands_what_a_real_freeswitch_was_sent() -> None:
+    """The recorded string of the same form, and recorded strings of the comma form."""
+    (recorded,) = [raw for raw in loader.sent("fork_started_on_answer") if b"originate" in raw]
+    command = recorded.decode().split("\n")[0].removeprefix("bgapi ").replace('{"session":"abc"}', "abc")
+    reading = read(command)
+    assert [name for name, _ in reading.variables][-1] == "api_on_answer"
+    assert reading.variables[-1][1].endswith("start ws://127.0.0.1:9200/onanswer-save mono 8k fsb abc")
+    assert reading.legs == [("sofia", "gateway/loop/play-hello")]
+    (recorded,) = [raw for raw in loader.sent("answered_sip_uri") if b"originate" in raw]
+    reading = read(recorded.decode().split("\n")[0].removeprefix("bgapi "))
+    assert [name for name, _ in reading.variables] == ["origination_uuid", "ignore_early_media", "originate_timeout"]
+    assert reading.legs == [("sofia", "external/15551234567@127.0.0.1:5080")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "originate {a=b}sofia/gateway/g/1,sofia/gateway/g/2 &park()",
+        "originate {a=b}sofia/gateway/g/1|error/user_busy &park()",
+        "originate {a=b}sofia/gateway/g/1:_:sofia/gateway/g/2 &park()",
+        "originate {a=b}{c=d}sofia/gateway/g/1 &park()",
+        "originate <a=b>sofia/gateway/g/1 &park()",
+        "originate {a=b}[c=d]sofia/gateway/g/1 &park()",
+        "originate {a=b,api_on_answer=system}sofia/gateway/g/1 &park()",
+        "originate {a=b}sofia/gateway/g/1 &system(x)",
+        "originate {a=b}sofia/gateway/g/1 &park() XML default",
+        "originate {a=b}sofia/gateway/g/1 1000",
+        "originate {a=b}sofia/gateway/g/1 &park()\n\napi system",
+        "originate {^^:a=b:c=d}sofia/gateway/g/1 &park()",
+    ],
+)
+def test_the_reader_would_see_an_injection(command: str) -> None:
+    """A reader that finds nothing proves nothing: each known way in changes what it reads."""
+    plain = read("originate {a=b}sofia/gateway/g/1 &park()")
+    with contextlib.suppress(Misread):
+        assert read(command) != plain
+
+
+def check(plan: OriginatePlan) -> Reading | None:
+    """The law: a plan is refused by name, or FreeSWITCH reads exactly our variables, one leg and park."""
+    try:
+        command = originate(plan)
+    except DialStringError:
+        return None
+    reading = read(command)
+    names = [name for name, _ in reading.variables]
+    expected = [name for name, _ in IDENTITY]
+    if plan.caller_id is not None:
+        expected += ["origination_caller_id_number", "origination_caller_id_name"]
+    if plan.tap is not None:
+        expected.append("api_on_answer")
+        words = dict(reading.variables)["api_on_answer"].split(" ")
+        asked = ["uuid_audio_fork", plan.channel, "start", plan.tap.ws_url, "mono", "8k", plan.tap.bugname]
+        assert words == asked + ([plan.tap.metadata] if plan.tap.metadata else [])
+    assert names == expected
+    assert len(reading.legs) == 1
+    assert reading.legs[0][0] == "sofia"
+    match plan.endpoint:
+        case GatewayEndpoint(gateway, number):
+            assert reading.legs[0][1] == f"gateway/{gateway}/{number}"
+            assert gateway.count("/") + number.count("/") == 0
+        case SipUriEndpoint(profile, uri):
+            assert reading.legs[0][1] == f"{profile}/{uri}"
+            assert profile != "gateway"
+            assert "/" not in profile + uri
+            assert uri.count("=") == uri.count(";transport=") <= 1
+    assert not reading.local_variables
+    assert (reading.application, reading.application_argument, reading.further_arguments) == ("park", "", [])
+    left = "".join(value for _, value in reading.variables) + reading.legs[0][1]
+    brackets = {"[", "]"} if isinstance(plan.endpoint, SipUriEndpoint) or plan.tap else set()
+    assert not MARKUP - brackets & set(left)
+    assert command.isascii()
+    return reading
+
+
+LIVE = " ,='\\^{}[]|&$<>\r\n\"%()*!`;:/?#@~+\0\t\x85\u2028é١"
+"""What FreeSWITCH reads as more than itself, and what Python's own classes might let through."""
+
+HOSTILE = st.one_of(
+    st.text(max_size=40),
+    st.text(alphabet=LIVE + "ab1", max_size=40),
+    st.sampled_from(
+        [
+            "1,api_on_answer=system",
+            "1}{api_on_answer='system x'",
+            "x;api_on_answer=system",
+            "1 &system(reboot)",
+            "1|sofia/gateway/x/2",
+            "a:_:b",
+            "${system(id)}",
+            "1\n\napi system id",
+            "gateway",
+            "15551234567\n",
+        ]
+    ),
+)
+
+
+def near(*good: str) -> st.SearchStrategy[str]:
+    """A good value, as it is or with something hostile put into it."""
+    value = st.sampled_from(good)
+    spoiled = st.tuples(value, st.integers(0, 40), st.text(alphabet=LIVE, min_size=1, max_size=3)).map(
+        lambda parts: parts[0][: parts[1]] + parts[2] + parts[0][parts[1] :]
+    )
+    return st.one_of(value, value, value, spoiled, HOSTILE)
+
+
+NAMES = near("carrier", "fs1", "external", "a.b-c_d")
+UUIDS = near(CHANNEL, SESSION)
+URIS = near(
+    "sip:alice@example.com",
+    "sips:+1555@[2001:db8::1]:5061;transport=tls",
+    "sip:10.0.0.1:5060;transport=udp",
+    "sip:a~b_c.d-e@host.example:5080",
+)
+ENDPOINTS = st.one_of(
+    st.builds(GatewayEndpoint, NAMES, near("+15551234567", "*99#", "0")),
+    st.builds(SipUriEndpoint, NAMES, URIS),
+)
+TAPS = st.none() | st.builds(
+    Tap, near("ws://127.0.0.1:9200/amd", "wss://[::1]:9200", "ws://amd.example/a_b"), NAMES, near("eyJh-_", "")
+)
+PLANS = st.builds(
+    OriginatePlan,
+    channel=UUIDS.map(ChannelUuid),
+    endpoint=ENDPOINTS,
+    session=UUIDS.map(SessionId),
+    org=UUIDS.map(OrgId),
+    flow=UUIDS.map(FlowId),
+    node=NAMES,
+    ring_timeout_s=st.sampled_from([30, 1, 600]) | st.integers(-5, 700),
+    caller_id=st.none() | near("+15550100100", "100"),
+    tap=TAPS,
+)
+
+
+@settings(max_examples=600)
+@given(plan=PLANS)
+@example(plan=replace(PLAN, endpoint=SipUriEndpoint("gateway", "sip:carrier")))
+def test_no_input_reads_as_anything_but_one_parked_leg(plan: OriginatePlan) -> None:
+    check(plan)
+
+
+@settings(max_examples=400)
+@given(hostile=HOSTILE, part=st.integers(0, 11))
+def test_one_hostile_part_among_good_ones(hostile: str, part: int) -> None:
+    """Every part by itself, so that no refusal of another part hides it."""
+    plans = [
+        replace(PLAN, channel=ChannelUuid(hostile)),
+        replace(PLAN, session=SessionId(hostile)),
+        replace(PLAN, org=OrgId(hostile)),
+        replace(PLAN, flow=FlowId(hostile)),
+        replace(PLAN, node=hostile),
+        replace(PLAN, caller_id=hostile),
+        replace(PLAN, endpoint=GatewayEndpoint(hostile, "1")),
+        replace(PLAN, endpoint=GatewayEndpoint("g", hostile)),
+        replace(PLAN, endpoint=SipUriEndpoint(hostile, "sip:a@b")),
+        replace(PLAN, endpoint=SipUriEndpoint("external", hostile)),
+        replace(PLAN, tap=replace(TAP, ws_url=hostile)),
+        replace(PLAN, tap=replace(TAP, metadata=hostile)),
+    ]
+    check(plans[part])
+
+
+@settings(max_examples=300)
+@given(user=st.text(alphabet=LIVE + "ab1", max_size=12), host=st.text(alphabet=LIVE + "ab1.", max_size=12))
+def test_a_sip_uri_of_hostile_pieces(user: str, host: str) -> None:
+    check(replace(PLAN, endpoint=SipUriEndpoint("external", f"sip:{user}@{host}")))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "sip:alice@example.com",
+        "sips:alice@example.com:5061;transport=tls",
+        "sip:+15551234567@10.0.0.1",
+        "sip:example.com",
+        "sip:a@[2001:db8::1]:5060;transport=udp",
+        "sip:a~b_c.d-e@host.example;transport=tcp",
+    ],
+)
+def test_sip_uris_that_are_dialled(uri: str) -> None:
+    reading = check(replace(PLAN, endpoint=SipUriEndpoint("external", uri)))
+    assert reading is not None
+    assert reading.legs == [("sofia", f"external/{uri}")]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "alice@example.com",
+        "tel:+15551234567",
+        "sip:",
+        "sip:@example.com",
+        "sip:alice:secret@example.com",
+        "sip:alice@example.com?Subject=x",
+        "sip:alice@example.com;user=phone",
+        "sip:alice@example.com;transport=ws",
+        "sip:alice@example.com;transport=udp;transport=tcp",
+        "sip:alice@example.com\n",
+        "sip:al%69ce@example.com",
+        "sip:a@b@c",
+        "sip:alice@example.com:0",
+        "sip:alice@example.com:65536",
+        "sip:alice@-example.com",
+        "sip:alice@exämple.com",
+        "sip:" + "a" * 65 + "@example.com",
+        "sip:a@_:_b",
+    ],
+)
+def test_sip_uris_that_are_refused(uri: str) -> None:
+    with pytest.raises(DialStringError, match=r"^uri: "):
+        originate(replace(PLAN, endpoint=SipUriEndpoint("external", uri)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"channel": CHANNEL.upper()}, "channel"),
+        ({"session": "x"}, "session"),
+        ({"org": None}, "org"),
+        ({"flow": ""}, "flow"),
+        ({"node": "a b"}, "node"),
+        ({"caller_id": "Mallory"}, "caller id"),
+        ({"ring_timeout_s": 0}, "ring timeout"),
+        ({"ring_timeout_s": 601}, "ring timeout"),
+        ({"ring_timeout_s": True}, "ring timeout"),
+        ({"ring_timeout_s": 1.5}, "ring timeout"),
+        ({"endpoint": GatewayEndpoint("a/b", "1")}, "gateway"),
+        ({"endpoint": GatewayEndpoint("a", "")}, "number"),
+        ({"endpoint": SipUriEndpoint("x y", "sip:a@b")}, "profile"),
+        ({"endpoint": SipUriEndpoint("gateway", "sip:a@b")}, "profile"),
+        ({"tap": Tap("http://a", "b", "")}, "tap url"),
+        ({"tap": Tap("ws://a:70000", "b", "")}, "tap url"),
+        ({"tap": Tap("ws://a", "b c", "")}, "tap bugname"),
+        ({"tap": Tap("ws://a", "b", "{}")}, "tap metadata"),
+    ],
+)
+def test_a_refusal_names_the_part(changes: dict[str, Any], part: str) -> None:
+    with pytest.raises(DialStringError, match=f"^{part}: "):
+        originate(replace(PLAN, **cast("dict[str, Any]", changes)))
+
+
+def test_a_refusal_does_not_repeat_a_long_input() -> None:
+    with pytest.raises(DialStringError) as raised:
+        originate(replace(PLAN, caller_id="x" * 10_000))
+    assert len(str(raised.value)) < 200
