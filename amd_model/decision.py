@@ -134,7 +134,7 @@ def decide(
         scale = 1.0 / (live + machine + fax + unknown)
         live, machine, fax, unknown = live * scale, machine * scale, fax * scale, unknown * scale
     state.posterior = (live, machine, fax, unknown)
-    tones = state.tones.feed(outputs[MEASURES])
+    tones = state.tones.feed(outputs[MEASURES], outputs[SPEECH])
     if state.verdict is None:
         events = _first_verdict(state, tones, options, now)
         if events and (options.mode is Mode.FAST or state.verdict is not Verdict.ANSWERING_MACHINE):

@@ -1,8 +1,10 @@
-"""The network: a convolution over 20 ms frames, one vector a tick, a GRU over ticks, three heads.
+"""The network: a convolution over 20 ms frames, one vector a tick, two small GRUs over ticks, three heads.
 
-Causal and streaming. A stream's whole memory is one flat row of floats (``ModelSpec.state_size``), so that a
-server can keep a matrix of streams and step any subset of its rows. ``forward`` (training, whole sequences)
-and ``step`` (serving, one tick) run the same layers.
+The first GRU *listens* (it is supervised with who speaks when, and follows the line's noise); the second
+*judges* from the tick's vector, what the first remembers, and the speech probabilities themselves, so that the
+length of speech and of silence is plain to see. Causal and streaming: a stream's whole memory is one flat row of
+floats (``ModelSpec.state_size``), so a server can keep a matrix of streams and step any subset of its rows.
+``forward`` (whole sequences) and ``step`` (one tick) run the same layers.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from amd_model.spec import CLASSES, FEATURES, FRAMES_PER_TICK, NET_OUTPUTS, ModelSpec
 
 _CONTEXT_FRAMES = 2
+_CONTEXT = _CONTEXT_FRAMES * FEATURES
 
 
 class AmdNet(nn.Module):
@@ -21,11 +24,12 @@ class AmdNet(nn.Module):
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
-        channels = spec.conv_channels
-        self.frames = nn.Conv1d(FEATURES, channels, kernel_size=_CONTEXT_FRAMES + 1)
-        self.tick = nn.Linear(channels * FRAMES_PER_TICK, spec.embedding)
-        self.memory = nn.GRU(spec.embedding, spec.hidden, num_layers=spec.layers, batch_first=True)
-        self.speech = nn.Linear(channels * FRAMES_PER_TICK, FRAMES_PER_TICK)
+        joined = spec.conv_channels * FRAMES_PER_TICK
+        self.frames = nn.Conv1d(FEATURES, spec.conv_channels, kernel_size=_CONTEXT_FRAMES + 1)
+        self.tick = nn.Linear(joined, spec.embedding)
+        self.listening = nn.GRU(spec.embedding, spec.listening, batch_first=True)
+        self.speech = nn.Linear(joined + spec.listening, FRAMES_PER_TICK)
+        self.judging = nn.GRU(spec.embedding + spec.listening + FRAMES_PER_TICK, spec.hidden, batch_first=True)
         self.tone = nn.Linear(spec.embedding, 1)
         self.classes = nn.Linear(spec.hidden, len(CLASSES))
         # Calibration, set after training on the dev split: logits are divided by it.
@@ -36,25 +40,25 @@ class AmdNet(nn.Module):
         """[B, S] of zeros: a stream that has heard nothing."""
         return torch.zeros(batch, self.spec.state_size)
 
-    def logits(
-        self, features: Tensor, state: Tensor, dropout: float = 0.0
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """[B, n·5, F], [B, S] → class logits [B, n, 4], speech logits [B, n, 5], tone logits [B, n, 1], state."""
-        spec = self.spec
-        batch = features.shape[0]
-        context = state[:, : _CONTEXT_FRAMES * FEATURES].reshape(batch, _CONTEXT_FRAMES, FEATURES)
-        hidden = state[:, _CONTEXT_FRAMES * FEATURES :].reshape(batch, spec.layers, spec.hidden)
+        spec, batch = self.spec, features.shape[0]
+        context = state[:, :_CONTEXT].reshape(batch, _CONTEXT_FRAMES, FEATURES)
+        heard = state[:, _CONTEXT : _CONTEXT + spec.listening]
+        judged = state[:, _CONTEXT + spec.listening :]
         frames = torch.cat((context, features), dim=1)
         mapped = torch.relu(self.frames(frames.transpose(1, 2))).transpose(1, 2)
         joined = mapped.reshape(batch, -1, FRAMES_PER_TICK * spec.conv_channels)
-        embedded = torch.relu(self.tick(joined))
-        if dropout > 0.0:
-            embedded = nn.functional.dropout(embedded, dropout, training=self.training)
-        remembered, hidden = self.memory(embedded, hidden.transpose(0, 1).contiguous())
-        if dropout > 0.0:
-            remembered = nn.functional.dropout(remembered, dropout, training=self.training)
-        new_state = torch.cat((frames[:, -_CONTEXT_FRAMES:].flatten(1), hidden.transpose(0, 1).flatten(1)), dim=1)
-        return self.classes(remembered), self.speech(joined), self.tone(embedded), new_state
+        embedded = self._drop(torch.relu(self.tick(joined)), dropout)
+        listened, heard = self.listening(embedded, heard[None].contiguous())
+        speech = self.speech(torch.cat((joined, listened), dim=2))
+        evidence = torch.cat((embedded, self._drop(listened, dropout), torch.sigmoid(speech)), dim=2)
+        remembered, judged = self.judging(evidence, judged[None].contiguous())
+        new_state = torch.cat((frames[:, -_CONTEXT_FRAMES:].flatten(1), heard[0], judged[0]), dim=1)
+        return self.classes(self._drop(remembered, dropout)), speech, self.tone(embedded), new_state
+
+    def _drop(self, values: Tensor, share: float) -> Tensor:
+        return nn.functional.dropout(values, share, training=self.training) if share > 0.0 else values
 
     def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Whole sequences: [B, n·5, F], [B, S] → probabilities [B, n, NET_OUTPUTS] and the state after them."""

@@ -54,14 +54,14 @@ class ModelSpec:
 
     conv_channels: int = 64
     embedding: int = 96
+    listening: int = 64
     hidden: int = 128
-    layers: int = 1
     format_version: int = FORMAT_VERSION
 
     @property
     def state_size(self) -> int:
-        """Floats of recurrent state a stream needs (two frames of convolution context, then the GRU's)."""
-        return 2 * FEATURES + self.layers * self.hidden
+        """Floats of recurrent state a stream needs: two frames of convolution context, then both GRUs'."""
+        return 2 * FEATURES + self.listening + self.hidden
 
     def to_json(self) -> dict[str, int]:
         """Plain values for the card."""

@@ -1,7 +1,8 @@
 """Signalling tones, one stream at a time, from the tone measures that come with the features.
 
 Pure Python, no torch: a frame without a tone costs a comparison or two, so thousands of streams fit on a
-core. It stands on its own: no network output is read. What is told apart, and by which published figures:
+core. It stands on its own; where speech probabilities are given, they make it stricter inside speech. What is
+told apart, and by which published figures:
 
 * beep: one or two steady frequencies of 350–2,000 Hz, at least 0.12 s, that start and stop; told when it stops;
 * fax: CED and ANSam 2,100 ± 15 Hz (T.30 5.3.1.1; V.8 adds reversals each 450 ms), CNG 1,100 ± 38 Hz for 0.5 s
@@ -32,8 +33,16 @@ _SIT_THIRD: Final = 1.7767
 # Share of the power that the peaks must hold for a frame to be tonal.
 ENTER_SHARE: Final = 0.72
 STAY_SHARE: Final = 0.5
-# A tone does not move; the steadiest vowel drifts by more than this over 0.12 s.
+# Frames further than this from a run's mean end it. Inside a run, a tone's deviation stays below STEADY_* and
+# its level's below STEADY_LEVEL; vowels and notes exceed one of them (measured on the dev split: beeps' median
+# deviation 0.04 Hz, 95th percentile 2.3 Hz; of speech's tonal stretches 3 to 6 Hz and 3 dB).
 DRIFT_KHZ: Final = 0.010
+STEADY_KHZ: Final = 0.0022
+STEADY_PAIR_KHZ: Final = 0.0015
+STEADY_LEVEL: Final = 0.12  # 2.4 dB
+SHORT_FRAMES: Final = 12
+SHORT_SHARE: Final = 0.9
+LONG_SHARE: Final = 0.68
 MIN_LEVEL: Final = -1.25  # −75 dBFS: below this a share means nothing
 MIN_FRAMES: Final = 5
 MAX_BEEP_FRAMES: Final = 175  # 3.5 s: longer is a line fault or a fax
@@ -41,6 +50,10 @@ GAP_FRAMES: Final = 2  # a lost packet, a phase reversal
 FSK_SHARE: Final = 0.8
 FSK_FRAMES: Final = 20
 CED_FRAMES: Final = 20
+
+
+_NO_SPEECH: Final = (0.4,) * FRAMES_PER_TICK
+QUIET: Final = 0.3  # mean speech probability below which a steady stretch is no vowel
 
 
 class ToneKind(StrEnum):
@@ -79,14 +92,17 @@ class ToneTracker:
         "_frame",
         "_fsk",
         "_gap",
+        "_held",
         "_last_end",
         "_last_khz",
         "_level",
-        "_loud_before",
-        "_previous_level",
         "_second",
+        "_settled",
         "_share",
+        "_spread",
         "_start",
+        "_talk",
+        "_talk_now",
         "_told",
     )
 
@@ -100,8 +116,10 @@ class ToneTracker:
         self._share = 0.0
         self._level = 0.0
         self._told = False
-        self._loud_before = False
-        self._previous_level = -3.0
+        self._held = (0.0, 0.0)  # the newest frame's frequency and level: not settled until another follows it
+        self._settled = 0
+        self._spread = (0.0, 0.0, 0.0, 0.0)  # sums and sums of squares of settled deviations from the first mean
+        self._talk = self._talk_now = 0.0
         self._fsk = 0
         self._last_end = -1_000
         self._last_khz = 0.0
@@ -111,8 +129,11 @@ class ToneTracker:
         """True while a tone long enough to be one is sounding."""
         return self._count >= MIN_FRAMES
 
-    def feed(self, measures: Sequence[float]) -> list[Tone]:
-        """One tick's measures (FRAMES_PER_TICK × TONE_MEASURES, frame by frame) → the tones that became known."""
+    def feed(self, measures: Sequence[float], speech: Sequence[float] = _NO_SPEECH) -> list[Tone]:
+        """One tick's measures (FRAMES_PER_TICK × TONE_MEASURES, frame by frame) → the tones that became known.
+
+        ``speech``: the probability that somebody speaks, a frame each.
+        """
         found: list[Tone] = []
         for at in range(0, FRAMES_PER_TICK * TONE_MEASURES, TONE_MEASURES):
             first, share, second, second_share, level, fsk = measures[at : at + TONE_MEASURES]
@@ -131,8 +152,8 @@ class ToneTracker:
                         first, second = second, first
                 else:
                     second = 0.0
+                self._talk_now = speech[at // TONE_MEASURES]
                 self._follow(first, second, share, level, found)
-            self._previous_level = level
             self._frame += 1
         return found
 
@@ -150,13 +171,15 @@ class ToneTracker:
         if self._count:
             same = (
                 share > STAY_SHARE
-                and level > self._level - 1.0  # 20 dB below the run's mean it has stopped
+                and level > self._level - 0.3  # 6 dB below the run's mean it has stopped
                 and abs(first - self._first) < DRIFT_KHZ
                 and ((second > 0.0) == (self._second > 0.0) and abs(second - self._second) < 2 * DRIFT_KHZ)
             )
             if same:
                 n = self._count
                 self._count = n + 1
+                self._settle(first, level)
+                self._talk += (self._talk_now - self._talk) / (n + 1)
                 self._gap = 0
                 self._first += (first - self._first) / (n + 1)
                 self._second += (second - self._second) / (n + 1)
@@ -177,7 +200,29 @@ class ToneTracker:
             self._start = self._frame
             self._first, self._second, self._level, self._share = first, second, level, share
             self._told = False
-            self._loud_before = self._previous_level > level - 0.15
+            self._talk = self._talk_now
+            self._held = (first, level)
+            self._settled = 0
+            self._spread = (0.0, 0.0, 0.0, 0.0)
+
+    def _settle(self, first: float, level: float) -> None:
+        """Count the frame before this one; the run's first two and last, which hold edges, are never counted."""
+        if self._count > 3:
+            f, v = self._held[0] - self._first, self._held[1] - self._level
+            a, b, c, d = self._spread
+            self._spread = (a + f, b + f * f, c + v, d + v * v)
+            self._settled += 1
+        self._held = (first, level)
+
+    def _steady(self) -> bool:
+        n = self._settled
+        if n < 2:
+            return False
+        a, b, c, d = self._spread
+        # Luck is likelier in a short stretch, so more is asked of it.
+        strict = 1.4 if self._talk < QUIET else 0.5 if self._count < SHORT_FRAMES else 0.8
+        limit = (STEADY_PAIR_KHZ if self._second else STEADY_KHZ) * strict
+        return b / n - (a / n) ** 2 <= limit**2 and d / n - (c / n) ** 2 <= (STEADY_LEVEL * strict) ** 2
 
     def _close(self, found: list[Tone], level_after: float) -> None:
         count, self._count = self._count, 0
@@ -202,7 +247,11 @@ class ToneTracker:
             return None
         if not second and abs(first - 1.1) <= 0.038 and 20 <= count <= 31:
             return ToneKind.CNG
-        if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or self._share < 0.68:
+        if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or not self._steady():
+            return None
+        if second and self._share < 0.97 and count < 2 * SHORT_FRAMES and _harmonics(first, second):
+            return None
+        if self._share < (SHORT_SHARE if count < SHORT_FRAMES else LONG_SHARE):
             return None
         # A note of music or a vowel is followed by sound as loud; a beep stops.
         if level_after > self._level - 0.2:
@@ -234,6 +283,12 @@ class ToneTracker:
             round(self._first * 1000.0, 1),
             round(self._second * 1000.0, 1),
         )
+
+
+def _harmonics(first: float, second: float) -> bool:
+    """Neighbouring harmonics of a voice: their difference is the pitch (80 to 400 Hz) and divides both."""
+    pitch = second - first
+    return 0.08 < pitch < 0.4 and abs(first / pitch - round(first / pitch)) < 0.06
 
 
 def _near(value: float, centres: Sequence[float], tolerance: float) -> bool:

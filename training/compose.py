@@ -1,0 +1,477 @@
+"""Speech → answers as they are heard on a call, with labels for every 20 ms.
+
+An answer is composed of clips by *laws* (when somebody starts, how long a machine pauses, what follows a
+person's turn) and sent through one telephone channel that is drawn without looking at the label. There are
+two sets of laws: ``TRAIN`` is wide and mixed case by case; ``DEV`` has other distributions of every quantity,
+because what a detector overfits is the composition. Both classes are made of the same speakers.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from amd_model.spec import HOP_SAMPLES, SAMPLE_RATE, TICK_SAMPLES
+from amd_model.verdict import Verdict
+from training import signals
+from training.channel import Audio, Channel, Random, active_rms, noise, scaled, through
+from training.importers import load_audio
+from training.manifest import Clip
+from training.signals import silence
+
+
+@dataclass(frozen=True, slots=True)
+class Laws:
+    """How answers are put together; ``mixed`` draws from several families at once, else from one other family."""
+
+    mixed: bool
+    seconds: float = 10.0
+    live: float = 0.44
+    machine: float = 0.38
+    fax: float = 0.06
+    noises: tuple[str, ...] = ("white", "pink", "brown", "hum", "clatter", "babble", "tv", "music", "car")
+    augment: bool = True
+
+    def onset(self, random: Random) -> float:
+        """Seconds from the answer to the first word; negative: the speech was running already."""
+        if not self.mixed:
+            return float(np.clip(random.lognormal(np.log(0.6), 0.6) - 0.1, -0.1, 3.3))
+        kind = random.random()
+        if kind < 0.08:
+            return -float(random.uniform(0.05, 0.5))
+        if kind < 0.6:
+            return float(random.uniform(0.0, 1.2))
+        return float(random.uniform(0.4, 2.4) if kind < 0.9 else random.uniform(2.0, 3.8))
+
+    def pause(self, random: Random) -> float:
+        """Seconds between a machine's sentences."""
+        if not self.mixed:
+            return float(np.clip(random.gamma(2.2, 0.16), 0.08, 1.2))
+        kind = random.random()
+        if kind < 0.6:
+            return float(random.uniform(0.08, 0.5))
+        return float(random.uniform(0.4, 0.9) if kind < 0.92 else random.uniform(0.8, 1.3))
+
+    def breath(self, random: Random) -> float:
+        """Seconds between the parts of a person's one turn."""
+        return float(random.uniform(0.06, 0.45) if self.mixed else np.clip(random.gamma(2.0, 0.1), 0.05, 0.6))
+
+    def wait(self, random: Random) -> float:
+        """Seconds a person waits for an answer before speaking again."""
+        return float(random.uniform(1.0, 4.5) if self.mixed else 1.1 + random.gamma(2.0, 0.8))
+
+    def before_beep(self, random: Random) -> float:
+        """Seconds from a greeting's end to its beep."""
+        if not self.mixed:
+            return float(np.clip(random.exponential(0.6) + 0.1, 0.1, 3.0))
+        return float(random.uniform(0.1, 0.7) if random.random() < 0.6 else random.uniform(0.5, 2.2))
+
+
+TRAIN: Final = Laws(mixed=True)
+DEV: Final = Laws(mixed=False, seconds=14.0, noises=("street", "babble", "tv", "pink", "music"), augment=False)
+
+
+@dataclass(slots=True)
+class Case:
+    """One composed answer with its truth; times in ms since its first sample, −1 where there is none."""
+
+    audio: Audio
+    label: Verdict
+    kind: str
+    voice: str
+    speech: NDArray[np.bool_]
+    tone: NDArray[np.bool_]
+    first_word_ms: int
+    turn_end_ms: int
+    beep_ms: int
+    line: Channel = field(default_factory=Channel)
+
+
+class Library:
+    """All clips of one split, in memory, by kind and speaker."""
+
+    def __init__(self, clips: Sequence[Clip], split: str) -> None:
+        self.by_kind: dict[str, dict[str, list[tuple[Clip, NDArray[np.int16]]]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
+        for clip in clips:
+            if clip.split == split and not clip.kind.startswith("call:"):
+                self.by_kind[clip.kind][clip.speaker].append((clip, _int16(clip)))
+        speech = [
+            self._float(a)
+            for group in ("speech", "live", "machine")
+            for s in self.by_kind[group].values()
+            for _, a in s[:8]
+        ]
+        self.voices: list[Audio] = [a for a in speech if len(a) > SAMPLE_RATE // 2]
+
+    def speakers(self, *kinds: str) -> list[str]:
+        """Those with clips of every kind named."""
+        return sorted(set.intersection(*(set(self.by_kind[kind]) for kind in kinds)))
+
+    def pick(self, kind: str, random: Random, speaker: str | None = None) -> tuple[Clip, Audio]:
+        """One clip; speakers are drawn first, so that a prolific one does not dominate (by the root of its count)."""
+        group = self.by_kind[kind]
+        if speaker is None:
+            names = list(group)
+            weights = np.sqrt([len(group[name]) for name in names])
+            speaker = names[random.choice(len(names), p=weights / weights.sum())]
+        clips = group[speaker]
+        clip, audio = clips[random.integers(len(clips))]
+        return clip, self._float(audio)
+
+    def music(self, seconds: float, random: Random) -> Audio:
+        """A piece of hold music, from anywhere in it, or a tune made up on the spot."""
+        if not self.by_kind["music"] or random.random() < 0.5:
+            return signals.melody(random, seconds)
+        names = sorted(self.by_kind["music"])
+        _, audio = self.by_kind["music"][names[random.integers(len(names))]][0]
+        count = int(seconds * SAMPLE_RATE)
+        start = int(random.integers(0, max(1, len(audio) - count)))
+        return scaled(self._float(audio[start : start + count]), -20.0)
+
+    @staticmethod
+    def _float(audio: NDArray[np.int16]) -> Audio:
+        return audio.astype(np.float32) / np.float32(32_768.0)
+
+
+def _int16(clip: Clip) -> NDArray[np.int16]:
+    if clip.file.suffix == ".flac":
+        audio, rate = soundfile.read(clip.file, dtype="int16", always_2d=True)
+        if rate == SAMPLE_RATE and audio.shape[1] == 1:
+            return np.asarray(audio[:, 0], dtype=np.int16)
+    return (np.clip(load_audio(clip.file), -1, 0.9999) * 32_768).astype(np.int16)
+
+
+class _Tape:
+    """Sounds laid one after another: what is said, what the switch sends, and which is which."""
+
+    def __init__(self, seconds: float) -> None:
+        count = int(seconds * SAMPLE_RATE)
+        self.voice, self.local = np.zeros(count, np.float32), np.zeros(count, np.float32)
+        self.spoken, self.toned = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+        self.at = 0
+        self.first_word = self.turn_end = self.beep = -1
+
+    def wait(self, seconds: float) -> None:
+        self.at += int(seconds * SAMPLE_RATE)
+
+    def _place(self, track: Audio, sound: Audio) -> slice | None:
+        begin, end = max(0, self.at), min(len(track), self.at + len(sound))
+        if end <= begin:
+            self.at += len(sound)
+            return None
+        track[begin:end] += sound[begin - self.at : end - self.at]
+        self.at += len(sound)
+        return slice(begin, end)
+
+    def say(self, audio: Audio, level: float = -20.0, turn: bool = True) -> None:
+        sound = scaled(audio, level)
+        start = self.at
+        where = self._place(self.voice, sound)
+        if where is None:
+            return
+        active = _active(sound)[where.start - start : where.stop - start]
+        self.spoken[where] |= active
+        hits = np.flatnonzero(active)
+        if len(hits):
+            if self.first_word < 0:
+                self.first_word = where.start + int(hits[0])
+            if turn:
+                self.turn_end = where.start + int(hits[-1])
+
+    def play(self, audio: Audio, tone: bool = True) -> None:
+        where = self._place(self.local, audio)
+        if where is not None and tone:
+            self.toned[where] |= np.abs(audio[: where.stop - where.start]) > 0
+
+    def remote(self, audio: Audio) -> None:
+        self._place(self.voice, audio)
+
+
+def _active(audio: Audio) -> NDArray[np.bool_]:
+    """Samples of words: 20 ms frames within 32 dB of the loud ones, with gaps under 60 ms closed."""
+    count = -(-len(audio) // HOP_SAMPLES)
+    padded = np.pad(audio, (0, count * HOP_SAMPLES - len(audio)))
+    power = np.square(padded.reshape(count, HOP_SAMPLES)).mean(axis=1)
+    on = power > max(active_rms(audio) ** 2 * 10**-3.2, 1e-9)
+    for index in range(1, count - 1):
+        if not on[index] and on[index - 1] and on[index + 1 : index + 3].any():
+            on[index] = True
+    return np.asarray(np.repeat(on, HOP_SAMPLES)[: len(audio)], dtype=np.bool_)
+
+
+class Composer:
+    """Draws answers. A seed fixes them all, case by case, whatever the order they are asked in."""
+
+    def __init__(self, library: Library, laws: Laws, seed: int) -> None:
+        self.library, self.laws, self.seed = library, laws, seed
+
+    def case(self, index: int) -> Case:
+        """The answer with this number."""
+        random = np.random.default_rng((self.seed, index))
+        line = draw_line(self.laws, random)
+        laws = self.laws
+        draw = random.random()
+        tape = _Tape(laws.seconds)
+        if random.random() < 0.12:
+            tape.play(signals.ring_tail(random) * random.uniform(0.2, 1.5))
+        if random.random() < 0.25:
+            self._click(tape, random)
+        if draw < laws.live:
+            label, (kind, voice) = Verdict.LIVE_PERSON, self._live(tape, random)
+        elif draw < laws.live + laws.machine:
+            label, (kind, voice) = Verdict.ANSWERING_MACHINE, self._machine(tape, random)
+        elif draw < laws.live + laws.machine + laws.fax:
+            label, (kind, voice) = Verdict.FAX, self._fax(tape, random)
+        else:
+            label, (kind, voice) = Verdict.UNKNOWN, self._unknown(tape, random)
+        tape.local *= 10 ** ((float(random.uniform(-32, -8)) + 20) / 20)
+        voices: Sequence[Audio] = self.library.voices
+        if label is Verdict.UNKNOWN and line.noise in ("tv", "babble", "music"):
+            # Nobody in front of a loud television: nothing could tell it from somebody speaking.
+            line = Channel(**{**_fields(line), "noise": "pink"})
+        if line.noise == "music":
+            voices = [self.library.music(laws.seconds, random)]
+            line_noise = Channel(**{**_fields(line), "noise": "tv"})
+        else:
+            line_noise = line
+        audio = through(tape.voice, line_noise, random, voices, tape.local)
+        return Case(
+            audio, label, kind, voice, _frames(tape.spoken), _ticks(tape.toned),
+            _ms(tape.first_word), _ms(tape.turn_end), _ms(tape.beep), line,
+        )  # fmt: skip
+
+    def _vary(self, audio: Audio, factor: float) -> Audio:
+        """Another speaker of the same words: faster and higher, or slower and lower."""
+        if factor == 1.0:
+            return audio
+        return np.interp(np.arange(0, len(audio) - 1, factor), np.arange(len(audio)), audio).astype(np.float32)
+
+    def _factor(self, random: Random) -> float:
+        return float(random.uniform(0.86, 1.16)) if self.laws.augment and random.random() < 0.6 else 1.0
+
+    def _click(self, tape: _Tape, random: Random) -> None:
+        """Handling noise or a connect click, before anybody's first word."""
+        burst = noise("clatter", int(random.uniform(0.05, 0.5) * SAMPLE_RATE), random) * float(random.uniform(0.1, 2.0))
+        tape.wait(random.uniform(0, 0.3))
+        tape.remote(burst.astype(np.float32))
+
+    def _start(self, tape: _Tape, audio: Audio, random: Random) -> Audio:
+        """Wait for the onset, or cut what was said before the first sample."""
+        onset = self.laws.onset(random)
+        if onset >= 0:
+            tape.wait(onset)
+            return audio
+        return audio[min(int(-onset * SAMPLE_RATE), len(audio) // 3) :]
+
+    def _word(self, audio: Audio, random: Random) -> Audio:
+        """The first word or two of a sentence, cut where it is quietest."""
+        low, high = int(0.35 * SAMPLE_RATE), int(random.uniform(0.5, 1.2) * SAMPLE_RATE)
+        if len(audio) <= high:
+            return audio
+        power = np.convolve(np.square(audio[low:high]), np.ones(240), mode="same")
+        end = low + int(np.argmin(power))
+        piece = audio[:end].copy()
+        piece[-160:] *= np.linspace(1, 0, 160, dtype=np.float32)
+        return piece
+
+    def _live(self, tape: _Tape, random: Random) -> tuple[str, str]:
+        library, factor = self.library, self._factor(random)
+        draw = random.random()
+        if draw < 0.5 and library.by_kind["live"]:
+            clip, audio = library.pick("live", random)
+            kind = "answer"
+        else:
+            clip, audio = library.pick("speech", random)
+            if draw < 0.72:
+                kind, audio = "word", self._word(audio, random)
+            else:
+                kind = "sentence"
+        tape.say(self._start(tape, self._vary(audio, factor), random))
+        more = random.random()
+        if more < (0.16 if kind != "sentence" else 0.18):  # one turn in two parts
+            tape.wait(self.laws.breath(random))
+            _, second = library.pick(clip.kind, random, clip.speaker)
+            tape.say(
+                self._vary(
+                    second if kind == "sentence" or random.random() < 0.5 else self._word(second, random), factor
+                )
+            )
+            kind = "long " + kind
+        while random.random() < 0.45:  # they speak again: nobody answered
+            tape.wait(self.laws.wait(random))
+            _, again = library.pick(clip.kind, random, clip.speaker)
+            tape.say(self._vary(self._word(again, random), factor), turn=False)
+        return kind, _voice(clip)
+
+    def _machine(self, tape: _Tape, random: Random) -> tuple[str, str]:
+        library, laws, factor = self.library, self.laws, self._factor(random)
+        draw = random.random()
+        if draw < 0.05:
+            seconds = float(random.uniform(0.8, 3.5))
+            tape.wait(random.uniform(0, 0.5))
+            tape.remote(library.music(seconds, random) * float(random.uniform(0.3, 1.0)))
+        elif draw < 0.1:
+            tape.wait(random.uniform(0.1, 0.8))
+            tape.play(signals.sit(random))
+        beep = 0.7
+        prompt_speakers = library.speakers("machine", "fragment")
+        if draw < 0.24 and prompt_speakers:
+            kind, beep, clip = "prompt", 0.5, self._prompt(tape, random, str(random.choice(prompt_speakers)))
+        elif draw < 0.62 and library.by_kind["machine"]:
+            kind = "greeting"
+            clip, audio = library.pick("machine", random)
+            first = True
+            if random.random() < 0.14 and clip.speaker in library.by_kind["live"]:
+                _, hello = library.pick("live", random, clip.speaker)
+                tape.say(self._start(tape, self._vary(hello, factor), random))
+                tape.wait(laws.pause(random) * 0.7)
+                first = False
+            audio = self._vary(audio, factor)
+            tape.say(self._start(tape, audio, random) if first else audio)
+            if tape.turn_end - tape.first_word < 3.0 * SAMPLE_RATE and random.random() < 0.5:
+                tape.wait(laws.pause(random))
+                tape.say(self._vary(library.pick("machine", random, clip.speaker)[1], factor))
+        else:
+            kind = "monologue"
+            clip, audio = library.pick("speech", random)
+            if random.random() < 0.2:
+                audio = self._word(audio, random)
+            tape.say(self._start(tape, self._vary(audio, factor), random))
+            length = random.uniform(3.2, 9.0) if laws.mixed else 3.5 + random.gamma(2.0, 1.2)
+            while tape.turn_end - tape.first_word < length * SAMPLE_RATE and tape.at < len(tape.voice):
+                tape.wait(laws.pause(random))
+                _, audio = library.pick("speech", random, clip.speaker)
+                tape.say(self._vary(audio, factor))
+        if random.random() < beep:
+            tape.wait(laws.before_beep(random))
+            sound, _ = signals.beep(random)
+            if tape.at + len(sound) < len(tape.local):
+                tape.beep = tape.at
+            tape.play(sound)
+        return kind, _voice(clip)
+
+    def _prompt(self, tape: _Tape, random: Random, speaker: str) -> Clip:
+        """A PBX voice: a sentence or two, or the assembled 'the person at extension … is unavailable'."""
+        library = self.library
+        pieces = {
+            clip.file.stem.split("-", 1)[-1]: self.library._float(a) for clip, a in library.by_kind["fragment"][speaker]
+        }
+        clip, audio = library.pick("machine", random, speaker)
+        if random.random() < 0.45 and len(pieces) > 6:
+            names = sorted(pieces)
+            digits = [n for n in names if n.isdigit()] or names
+            before = [n for n in names if "person" in n or "extension" in n or "number" in n] or names
+            after = [n for n in names if "unavail" in n or "onphone" in n or "isun" in n or "isonphone" in n] or names
+            order = [before[random.integers(len(before))]]
+            order += [digits[random.integers(len(digits))] for _ in range(random.integers(2, 6))]
+            order += [after[random.integers(len(after))]]
+            for index, name in enumerate(order):
+                tape.say(self._start(tape, pieces[name], random) if index == 0 else pieces[name])
+                tape.wait(random.uniform(0.0, 0.15))
+            tape.wait(self.laws.pause(random) * 0.6)
+            tape.say(audio)
+            return clip
+        tape.say(self._start(tape, audio, random))
+        while random.random() < 0.55 and tape.at < len(tape.voice):
+            tape.wait(self.laws.pause(random))
+            tape.say(library.pick("machine", random, speaker)[1])
+        return clip
+
+    def _fax(self, tape: _Tape, random: Random) -> tuple[str, str]:
+        kind = "fax"
+        if random.random() < 0.06 and self.library.by_kind["machine"]:
+            _, audio = self.library.pick("machine", random)
+            tape.wait(random.uniform(0.1, 1.0))
+            tape.say(audio[: int(3.0 * SAMPLE_RATE)])
+            kind = "fax switch"
+        tape.wait(random.uniform(0.0, 2.2))
+        tape.play(signals.fax(random, self.laws.seconds))
+        return kind, "none"
+
+    def _unknown(self, tape: _Tape, random: Random) -> tuple[str, str]:
+        draw, left = random.random(), self.laws.seconds
+        if draw < 0.34:
+            return "silence", "none"
+        if draw < 0.66:
+            tape.wait(random.uniform(0, 1.5))
+            tape.play(signals.progress(random, left))
+            return "progress", "none"
+        if draw < 0.92:
+            tape.wait(random.uniform(0, 1.0))
+            tape.remote(self.library.music(left, random))
+            return "music", "none"
+        if draw < 0.96:
+            tape.wait(random.uniform(0.2, 3.0))
+            tape.play(signals.dtmf("".join(random.choice(list("0123456789*#"), random.integers(1, 8)))))
+            return "dtmf", "none"
+        for _ in range(random.integers(1, 6)):
+            tape.wait(random.uniform(0.1, 1.5))
+            self._click(tape, random)
+        return "clicks", "none"
+
+
+def draw_line(laws: Laws, random: Random) -> Channel:
+    """A channel from the laws, without knowledge of what will be sent through it."""
+    if laws.mixed:
+        codecs: tuple[str, ...] = (
+            str(random.choice(["mulaw", "alaw", "gsm", "adpcm", "linear"], p=[0.38, 0.3, 0.14, 0.06, 0.12])),
+        )
+        if random.random() < 0.2:
+            codecs += (str(random.choice(["mulaw", "alaw"])),)
+        noisy = random.random() < 0.75
+        snr = float(random.uniform(6, 40))
+    else:
+        codecs = (str(random.choice(["mulaw", "alaw", "gsm"], p=[0.45, 0.4, 0.15])),)
+        noisy = random.random() < 0.6
+        snr = float(np.clip(random.normal(21, 6), 9, 40))
+    return Channel(
+        level_dbfs=float(random.uniform(-35, -8)) if laws.mixed else float(np.clip(random.normal(-21, 6), -35, -6)),
+        low_hz=float(random.choice([0.0, 80.0, 200.0, 300.0], p=[0.15, 0.15, 0.3, 0.4])),
+        high_hz=float(random.choice([3_000.0, 3_400.0, 4_000.0], p=[0.15, 0.6, 0.25])),
+        codecs=codecs,
+        noise=str(random.choice(laws.noises)) if noisy else ("white" if random.random() < 0.6 else None),
+        snr_db=snr if noisy else float(random.uniform(38, 60)),
+        comfort_noise=random.random() < 0.2,
+        loss=float(random.uniform(0.003, 0.08)) if random.random() < 0.25 else 0.0,
+        loss_burst=float(random.uniform(1.0, 3.0)),
+        echo_db=float(random.uniform(-40, -18)) if random.random() < 0.15 else None,
+        echo_ms=float(random.uniform(30, 350)),
+        room_s=float(random.uniform(0.15, 0.7)) if random.random() < 0.2 else 0.0,
+        clip=float(random.uniform(0.2, 0.9)) if random.random() < 0.05 else 1.0,
+    )
+
+
+def _voice(clip: Clip) -> str:
+    if clip.source.startswith("asterisk"):
+        return "prompt"
+    return "synthetic" if clip.synthetic else "human"
+
+
+def _fields(line: Channel) -> dict[str, Any]:
+    return {name: getattr(line, name) for name in Channel.__slots__}
+
+
+def _ms(sample: int) -> int:
+    return -1 if sample < 0 else round(sample * 1_000 / SAMPLE_RATE)
+
+
+def _frames(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Per 20 ms frame (centred on its hop's start, as the features are): more than a quarter of it."""
+    padded = np.concatenate((np.zeros(HOP_SAMPLES, np.bool_), flags))
+    halves = padded[: len(padded) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES).mean(axis=1)
+    return np.asarray((halves[:-1] + halves[1:]) > 0.5, dtype=np.bool_)
+
+
+def _ticks(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    return np.asarray(flags[: len(flags) // TICK_SAMPLES * TICK_SAMPLES].reshape(-1, TICK_SAMPLES).mean(axis=1) > 0.3)
+
+
+__all__ = ["DEV", "TRAIN", "Case", "Composer", "Laws", "Library", "draw_line", "silence"]

@@ -1,0 +1,272 @@
+"""Train the detector: composed cases → a run folder with weights, curves and a report on dev.
+
+    python -m training.train --data DIR [--data DIR …] --out RUN [--cases 20000] [--epochs 20] [--seed 1] [--resume]
+
+Each DIR holds a ``manifest.tsv`` (see ``training.manifest``). The same seed, data and options give the same
+weights on the same machine. The GPU is used when there is one. ``RUN/config.json`` is what was asked,
+``RUN/curves.jsonl`` a line an epoch, ``RUN/last.pt`` what ``--resume`` continues from, ``RUN/best.safetensors``
+(with its card) the epoch that did best on the dev split, whose composition follows other laws than training's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from amd_model import checkpoint
+from amd_model.decision import Policy
+from amd_model.network import AmdNet
+from amd_model.spec import MELS, TICK_MS, ModelSpec
+from training.compose import DEV, TRAIN
+from training.dataset import Shard, join, shards
+from training.manifest import ManifestError
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One run; written into its folder."""
+
+    data: tuple[str, ...]
+    cases: int = 20_000
+    dev_cases: int = 2_000
+    epochs: int = 20
+    batch: int = 64
+    rate: float = 2e-3
+    weight_decay: float = 0.02
+    dropout: float = 0.2
+    ema: float = 0.998
+    seed: int = 1
+    conv_channels: int = 64
+    embedding: int = 96
+    listening: int = 64
+    hidden: int = 128
+    processes: int = 2
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's shape."""
+        return ModelSpec(self.conv_channels, self.embedding, self.listening, self.hidden)
+
+
+def tick_weights(first_word_ms: Tensor, ticks: int) -> Tensor:
+    """[B] → [B, ticks]. What counts is the time after the first word; before it only the prior can be known.
+
+    The weight depends on what can be heard (never on the label or on what comes later), so that the posterior
+    stays a probability.
+    """
+    now = torch.arange(1, ticks + 1, device=first_word_ms.device)[None] * TICK_MS
+    since = now - first_word_ms[:, None]
+    weight = torch.where(since < 0, 0.15, torch.where(since < 5_000, 1.0, 0.4))
+    return torch.where(first_word_ms[:, None] < 0, 0.4, weight)
+
+
+def loss_of(net: AmdNet, batch: dict[str, Tensor], dropout: float) -> tuple[Tensor, dict[str, float]]:
+    """Class loss of every tick, plus speech (frames) and tone (ticks)."""
+    state = net.initial_state(len(batch["label"])).to(batch["label"].device)
+    classes, speech, tone, _ = net.logits(batch["features"], state, dropout)
+    ticks = classes.shape[1]
+    target = batch["label"][:, None].expand(-1, ticks)
+    per_tick = nn.functional.cross_entropy(classes.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
+    weight = tick_weights(batch["first_word_ms"], ticks)
+    main = (per_tick * weight).sum() / weight.sum()
+    spoken = nn.functional.binary_cross_entropy_with_logits(speech.flatten(1), batch["speech"])
+    toned = nn.functional.binary_cross_entropy_with_logits(tone[..., 0], batch["tone"])
+    parts = {"classes": main.item(), "speech": spoken.item(), "tone": toned.item()}
+    return main + spoken + 0.3 * toned, parts
+
+
+def batch_of(
+    data: Shard, rows: np.ndarray[Any, Any], device: torch.device, random: np.random.Generator | None
+) -> dict[str, Tensor]:
+    """Rows of a shard as tensors; with a generator, varied: level, tilt and a masked band."""
+    feats = torch.from_numpy(data.features[rows].astype(np.float32))
+    if random is not None:
+        count = len(rows)
+        level = torch.from_numpy(random.normal(0, 0.15, (count, 1, 1)).astype(np.float32))
+        tilt = torch.from_numpy(random.normal(0, 0.15, (count, 1, 1)).astype(np.float32))
+        slope = torch.linspace(-1, 1, MELS)[None, None]
+        feats[:, :, :MELS] = torch.clamp(feats[:, :, :MELS] + level + tilt * slope, min=-2.0)
+        feats[:, :, MELS + 4] = torch.clamp(feats[:, :, MELS + 4] + level[:, :, 0], min=-2.0)
+        for row in np.flatnonzero(random.random(count) < 0.3):
+            low = int(random.integers(0, MELS - 4))
+            feats[row, :, low : low + int(random.integers(1, 5))] = feats[row, :, :MELS].mean()
+    return {
+        "features": feats.to(device),
+        "label": torch.from_numpy(data.label[rows].astype(np.int64)).to(device),
+        "speech": torch.from_numpy(data.speech[rows].astype(np.float32)).to(device),
+        "tone": torch.from_numpy(data.tone[rows].astype(np.float32)).to(device),
+        "first_word_ms": torch.from_numpy(data.first_word_ms[rows]).to(device),
+    }
+
+
+def dev_loss(net: AmdNet, data: Shard, device: torch.device) -> dict[str, float]:
+    """Mean losses and the share of ticks (from 0.5 s after the first word) whose likeliest class is right."""
+    net.eval()
+    sums = {"classes": 0.0, "speech": 0.0, "tone": 0.0}
+    right = total = 0.0
+    batches = 0
+    with torch.inference_mode():
+        for start in range(0, len(data), 250):
+            batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
+            _, parts = loss_of(net, batch, 0.0)
+            classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
+            weight = (tick_weights(batch["first_word_ms"], classes.shape[1]) > 0.3).float()
+            right += float(((classes.argmax(-1) == batch["label"][:, None]) * weight).sum())
+            total += float(weight.sum())
+            batches += 1
+            for name, value in parts.items():
+                sums[name] += value
+    net.train()
+    return {**{name: value / batches for name, value in sums.items()}, "ticks_right": right / total}
+
+
+def fit_temperature(net: AmdNet, data: Shard, device: torch.device) -> float:
+    """The one number by which logits are divided so that dev's likelihood is best (calibration)."""
+    logits, targets, weights = [], [], []
+    with torch.inference_mode():
+        for start in range(0, len(data), 250):
+            batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
+            classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
+            logits.append(classes.flatten(0, 1))
+            targets.append(batch["label"][:, None].expand(-1, classes.shape[1]).flatten())
+            weights.append(tick_weights(batch["first_word_ms"], classes.shape[1]).flatten())
+    every, target, weight = torch.cat(logits), torch.cat(targets), torch.cat(weights)
+    grid = [0.6 + 0.05 * step for step in range(60)]
+    losses = [
+        float((nn.functional.cross_entropy(every / value, target, reduction="none") * weight).sum()) for value in grid
+    ]
+    return grid[int(np.argmin(losses))]
+
+
+def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: bool = False) -> dict[str, float]:
+    """Run it; returns the best epoch's dev figures. Raises ManifestError for bad data."""
+    out.mkdir(parents=True, exist_ok=True)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.manual_seed(config.seed)
+    random = np.random.default_rng(config.seed)
+    folders = [Path(folder) for folder in config.data]
+    data = join(list(shards(folders, cache, TRAIN, "train", 1, config.cases, config.processes)))
+    dev = join(list(shards(folders, cache, DEV, "dev", 100, config.dev_cases, config.processes)))
+    net = AmdNet(config.spec).to(device)
+    average = AmdNet(config.spec).to(device)
+    average.load_state_dict(net.state_dict())
+    optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    steps = config.epochs * math.ceil(len(data) / config.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=steps + 1, pct_start=0.1)
+    first, best = 0, {"classes": math.inf}
+    if resume and (out / "last.pt").is_file():
+        saved = torch.load(out / "last.pt", map_location=device, weights_only=True)
+        net.load_state_dict(saved["net"])
+        average.load_state_dict(saved["average"])
+        optimiser.load_state_dict(saved["optimiser"])
+        schedule.load_state_dict(saved["schedule"])
+        first, best = int(saved["epoch"]) + 1, dict(saved["best"])
+        for _ in range(first):
+            random.permutation(len(data))
+    (out / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    step = first * math.ceil(len(data) / config.batch)
+    with Progress(*columns, disable=quiet) as progress:
+        for epoch in range(first, config.epochs):
+            started = time.perf_counter()
+            order = random.permutation(len(data))
+            vary = np.random.default_rng((config.seed, epoch))
+            seen: dict[str, float] = {}
+            task = progress.add_task(f"epoch {epoch + 1}/{config.epochs}", total=math.ceil(len(order) / config.batch))
+            for start in range(0, len(order), config.batch):
+                batch = batch_of(data, np.sort(order[start : start + config.batch]), device, vary)
+                loss, parts = loss_of(net, batch, config.dropout)
+                optimiser.zero_grad(set_to_none=True)
+                torch.autograd.backward(loss)
+                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                optimiser.step()
+                schedule.step()
+                step += 1
+                _average(average, net, min(config.ema, 1.0 - 1.0 / (1 + step / 4)))
+                for name, value in parts.items():
+                    seen[name] = seen.get(name, 0.0) + value
+                progress.advance(task)
+            batches = math.ceil(len(order) / config.batch)
+            figures = dev_loss(average, dev, device)
+            line = {
+                "epoch": epoch + 1,
+                "seconds": round(time.perf_counter() - started, 1),
+                **{f"train_{name}": round(value / batches, 4) for name, value in seen.items()},
+                **{f"dev_{name}": round(value, 4) for name, value in figures.items()},
+            }
+            with (out / "curves.jsonl").open("a" if epoch else "w", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+            progress.console.print(json.dumps(line))
+            if figures["classes"] < best["classes"]:
+                best = figures
+                _keep(average, out, config, dev, device, figures)
+            torch.save(
+                {
+                    "net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
+                    "schedule": schedule.state_dict(), "epoch": epoch, "best": best,
+                },
+                out / "last.pt",
+            )  # fmt: skip
+    return best
+
+
+def _average(average: AmdNet, net: AmdNet, keep: float) -> None:
+    """Weights averaged over steps generalise better than the last ones, at no cost in serving."""
+    with torch.no_grad():
+        for ours, theirs in zip(average.parameters(), net.parameters(), strict=True):
+            ours.lerp_(theirs, 1.0 - keep)
+
+
+def _keep(net: AmdNet, out: Path, config: Config, dev: Shard, device: torch.device, figures: dict[str, float]) -> None:
+    net.eval()
+    net.temperature.fill_(1.0)
+    net.temperature.fill_(fit_temperature(net, dev, device))
+    checkpoint.save(
+        out / "best.safetensors",
+        net,
+        f"{out.name}-s{config.seed}",
+        Policy(),
+        {"dev": {name: round(value, 4) for name, value in figures.items()}, "config": asdict(config)},
+    )
+    net.temperature.fill_(1.0)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line; 0 when the run finished."""
+    parser = argparse.ArgumentParser("python -m training.train", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument(
+        "--data", type=Path, action="append", required=True, help="a folder with manifest.tsv; repeatable"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--cache", type=Path, help="where composed cases are kept (default: OUT/../cases)")
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
+    parser.add_argument("--threads", type=int, default=1)
+    for name, value in asdict(Config(())).items():
+        if name != "data":
+            parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(options.threads)
+    fields = {name: getattr(options, name) for name in asdict(Config(())) if name != "data"}
+    config = Config(data=tuple(str(folder) for folder in options.data), **fields)
+    try:
+        best = train(config, options.out, options.cache or options.out.parent / "cases", options.resume)
+    except ManifestError as error:
+        print(f"training not started: {error}", file=sys.stderr)
+        return 1
+    print(f"best on dev: {best}; next: python -m training.tune --run {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,179 @@
+"""Find the decision's thresholds on dev and show what they give: thresholds are data, not taste.
+
+    python -m training.tune --run RUN [--cache DIR] [--tries 150] [--report]
+
+Searches ``Policy`` at random for the lowest cost on dev: a person taken for anything else counts
+``PERSON_COST``, every other mistake 1, and each second waited a little. Writes the policy into the run's
+card; ``--report`` prints the figures of the chosen one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amd_model import checkpoint, report
+from amd_model.checkpoint import LoadedModel
+from amd_model.decision import Policy
+from amd_model.evaluate import Labelled, events_of, operating_curve, outcome, rows_of_features
+from amd_model.metrics import Outcome, summarise
+from amd_model.spec import CLASSES
+from amd_model.verdict import AmdOptions, Mode, Verdict
+from training.compose import DEV
+from training.dataset import Shard, join, shards
+
+PERSON_COST: Final = 2.0
+_SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.008, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
+_NO_RULE: Final = (Verdict.UNKNOWN, 0)
+
+
+def dev_rows(model: LoadedModel, data: Shard) -> list[NDArray[np.float32]]:
+    """Outputs of every case [ticks, OUTPUTS]."""
+    rows: list[NDArray[np.float32]] = []
+    for start in range(0, len(data), 200):
+        seen = torch.from_numpy(data.features[start : start + 200].astype(np.float32))
+        rows += list(rows_of_features(model, seen))
+    return rows
+
+
+def dev_cases(data: Shard) -> list[Labelled]:
+    """The shard's truth in the evaluation's terms; subsets are kind, voice and how the case was made."""
+    cases = []
+    for i in range(len(data)):
+        kind, voice = str(data.kind[i]), str(data.voice[i])
+        label = CLASSES[data.label[i]]
+        cases.append(
+            Labelled(
+                Path(f"{label.value}-{i}"),
+                label,
+                int(data.first_word_ms[i]),
+                int(data.turn_end_ms[i]),
+                int(data.beep_ms[i]),
+                True,
+                (("kind", kind), ("voice", voice)),
+            )
+        )
+    return cases
+
+
+def outcomes_of(
+    model: LoadedModel,
+    policy: Policy,
+    cases: Sequence[Labelled],
+    rows: Sequence[NDArray[np.float32]],
+    options: AmdOptions,
+) -> list[Outcome]:
+    """Every case decided with this policy."""
+    return [
+        outcome(case, row, events_of(model, row, options, policy), _NO_RULE)
+        for case, row in zip(cases, rows, strict=True)
+    ]
+
+
+def cost(model: LoadedModel, policy: Policy, cases: Sequence[Labelled], rows: Sequence[NDArray[np.float32]]) -> float:
+    """Mean cost a case of fast decisions with this policy."""
+    options = AmdOptions()
+    total = 0.0
+    for case, row in zip(cases, rows, strict=True):
+        event = events_of(model, row, options, policy)[0]
+        if event.result is not case.label:
+            total += PERSON_COST if case.label is Verdict.LIVE_PERSON else 1.0
+        waited = event.at_ms
+        if case.label is Verdict.LIVE_PERSON:
+            waited -= case.turn_end_ms
+        total += _SECOND[case.label] * max(0.0, waited / 1_000)
+    return total / len(cases)
+
+
+def search(
+    model: LoadedModel, cases: Sequence[Labelled], rows: Sequence[NDArray[np.float32]], tries: int, seed: int
+) -> tuple[Policy, float]:
+    """Random search, then steps around the best."""
+    random = np.random.default_rng(seed)
+    best = Policy()
+    lowest = cost(model, best, cases, rows)
+    for attempt in range(tries):
+        if attempt < tries // 2:
+            candidate = Policy(
+                live=float(random.uniform(0.6, 0.985)),
+                live_late=float(random.uniform(0.2, 0.75)),
+                live_silence_ms=int(random.choice([150, 200, 250, 300, 400])),
+                machine=float(1 - np.exp(random.uniform(np.log(0.004), np.log(0.2)))),
+                machine_silence=float(1 - np.exp(random.uniform(np.log(0.01), np.log(0.4)))),
+                fax=float(random.uniform(0.8, 0.99)),
+                unknown=float(random.uniform(0.7, 0.99)),
+            )
+        else:
+            nudged = {
+                name: 1 - (1 - getattr(best, name)) * float(np.exp(random.normal(0, 0.3)))
+                for name in ("live", "machine", "machine_silence", "fax", "unknown")
+            }
+            late = best.live_late + float(random.normal(0, 0.06))
+            silence = max(100, best.live_silence_ms + int(random.choice([-50, 0, 50])))
+            candidate = replace(
+                best, live_late=max(0.05, late), live_silence_ms=silence, **{n: max(0.05, v) for n, v in nudged.items()}
+            )
+        value = cost(model, candidate, cases, rows)
+        if value < lowest:
+            best, lowest = candidate, value
+    rounded = {name: round(value, 4) for name, value in best.to_json().items()}
+    return Policy.from_json({**rounded, "live_silence_ms": best.live_silence_ms}), lowest
+
+
+def body_of(
+    model: LoadedModel, policy: Policy, cases: Sequence[Labelled], rows: Sequence[NDArray[np.float32]]
+) -> dict[str, Any]:
+    """The evaluation's object for composed cases (the classic rule is not run on features)."""
+    body = {
+        "model": model.version,
+        **summarise(outcomes_of(model, policy, cases, rows, AmdOptions(mode=Mode.MESSAGE_END))),
+    }
+    body["operatingCurve"] = operating_curve(replace(model, policy=policy), cases, rows)
+    return body
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser("python -m training.tune", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--tries", type=int, default=150)
+    parser.add_argument("--report", action="store_true")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    path = options.run / "best.safetensors"
+    model = checkpoint.load(path)
+    config = json.loads((options.run / "config.json").read_text(encoding="utf-8"))
+    cache = options.cache or options.run.parent / "cases"
+    folders = [Path(folder) for folder in config["data"]]
+    data = join(list(shards(folders, cache, DEV, "dev", 100, config["dev_cases"], config["processes"])))
+    cases, rows = dev_cases(data), dev_rows(model, data)
+    policy = model.policy
+    if options.tries:
+        half = slice(0, None, 2)
+        policy, value = search(model, cases[half], rows[half], options.tries, 1)
+        other = cost(model, policy, cases[1::2], rows[1::2])
+        print(f"policy {policy.to_json()}\ncost {value:.4f} where it was found, {other:.4f} on the other half of dev")
+        card = {
+            k: v
+            for k, v in model.card.items()
+            if k not in ("version", "format", "spec", "policy", "parameters", "sha256")
+        }
+        checkpoint.save(path, model.net, model.version, policy, card)
+    if options.report:
+        body = body_of(model, policy, cases, rows)
+        (options.run / "dev.json").write_text(json.dumps(body) + "\n", encoding="utf-8")
+        print(report.as_text(body))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
