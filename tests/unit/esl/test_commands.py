@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbridge.esl.commands import (
@@ -114,6 +114,7 @@ def test_a_part_with_a_grammar_is_held_to_it(part: str, bad: str) -> None:
         WORDS[part](bad)
 
 
+@settings(deadline=None)
 @given(
     part=st.sampled_from(sorted(TEXT | WORDS)),
     text=st.text() | st.text(alphabet="\r\n\0 a:/\x0b\x85\u2028", max_size=8),

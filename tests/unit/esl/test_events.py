@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbridge.call.translate import SUBSCRIBED
@@ -169,6 +169,7 @@ def test_only_a_leading_minus_says_no(text: str, ok: bool) -> None:
 JSON = st.recursive(st.text() | st.integers(-9, 9), lambda x: st.lists(x) | st.dictionaries(st.text(), x), max_leaves=8)
 
 
+@settings(deadline=None)
 @given(
     kind=st.sampled_from(["text/event-plain", "text/event-json", "command/reply", "api/response", "text/x"]),
     reply=st.text(max_size=20),

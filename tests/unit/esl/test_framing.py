@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbridge.esl import framing
@@ -68,7 +68,7 @@ def test_a_recorded_conversation_gives_its_frames_in_any_chunking(
     assert found == [split_by_hand(raw) for raw in recorded]
 
 
-@pytest.mark.parametrize("name", ["answered_gateway_json", "filters", "node_queries", "unicode_and_newline_values"])
+@pytest.mark.parametrize("name", ["wrong_password", "filters"])
 def test_a_recorded_conversation_gives_its_frames_byte_by_byte(name: str) -> None:
     recorded = loader.received(name)
     assert frames_of(by_byte(b"".join(recorded))) == [split_by_hand(raw) for raw in recorded]
@@ -114,6 +114,7 @@ PIECES = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(data=PIECES, seed=st.integers(0, 2**16))
 def test_frames_and_faults_do_not_depend_on_the_chunks(data: bytes, seed: int) -> None:
     cuts = sorted(random.Random(seed).randrange(len(data) + 1) for _ in range(6))

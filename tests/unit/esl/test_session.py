@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbridge.esl import session as module
@@ -190,6 +190,7 @@ def test_a_jobs_result(body: str, result: JobResult) -> None:
     assert read_job(body) == result
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(["send", "abandon", "reply", "event"]), max_size=30))
 def test_replies_keep_to_their_commands_in_every_order(moves: list[str]) -> None:
     peer = Peer()
