@@ -123,6 +123,8 @@ class Outbox:
         while not self._stopping.is_set():
             try:
                 for session_id in self._store.owing():
+                    if self._stopping.is_set():
+                        return
                     if session_id not in self._at_work:
                         self._note(session_id)
                         self._enqueue(session_id, 0.0)

@@ -214,6 +214,29 @@ def test_the_next_address_is_tried_when_one_does_not_answer(hook: Receiver) -> N
     assert courier.attempt(a_delivery(f"http://hook.example.com:{port}/")) == Delivered(200)
 
 
+def test_an_address_that_never_answers_costs_the_connect_timeout_only() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        port = full.getsockname()[1]
+        waiting = [socket.socket() for _ in range(4)]
+        for sock in waiting:  # fill the queue of connections that nobody accepts
+            sock.setblocking(False)
+            sock.connect_ex(("127.0.0.1", port))
+        settings = OPEN.model_copy(update={"connect_timeout_s": 0.2, "read_timeout_s": 5.0})
+        began = time.monotonic()
+        result = reason(attempt(f"http://127.0.0.1:{port}/", settings))
+        for sock in waiting:
+            sock.close()
+    assert result == "no connection in time"
+    assert time.monotonic() - began < 2
+
+
+def test_a_name_that_no_resolver_takes() -> None:
+    courier = Courier(OPEN, SystemClock(), lambda host, port: ["x" for _ in ("a" * 70).encode("idna")])
+    assert reason(courier.attempt(a_delivery("http://hook.example.com/"))).startswith("connection failed")
+
+
 def test_a_name_without_addresses() -> None:
     courier = Courier(OPEN, SystemClock(), lambda host, port: [])
     assert reason(courier.attempt(a_delivery("http://hook.example.com/"))).startswith("connection failed")

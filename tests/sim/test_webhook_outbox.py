@@ -17,13 +17,15 @@ import structlog
 from fsbridge.call.effects import Notice
 from fsbridge.call.model import Call
 from fsbridge.clock import SystemClock
+from fsbridge.ids import SessionId
 from fsbridge.metrics import Metrics
 from fsbridge.settings import WebhookSettings
-from fsbridge.store.base import StoreError
+from fsbridge.store.base import Delivery, StoreError
 from fsbridge.store.secrets import SecretBox
 from fsbridge.store.sqlite import SqliteStore
 from fsbridge.supervise import Supervisor
 from fsbridge.webhook import outbox as module
+from fsbridge.webhook.delivery import Result
 from fsbridge.webhook.outbox import QUEUE_FILE, Outbox
 from fsbridge.webhook.payload import deliveries
 from fsbridge.webhook.signing import verify
@@ -285,6 +287,84 @@ def test_a_queue_that_fails_is_made_good_by_the_sweep(
     service.tell(failed(webhook_call(hook.url)), Notice.FAILED)
     until(service.settled, "nothing owed")
     assert len(hook.got) == 1
+
+
+def test_a_sweep_survives_a_store_that_fails(start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.02)
+    service = start()
+    real, failures = service.store.owing, [StoreError("the disk is full")]
+
+    def flaky() -> list[SessionId]:
+        if failures:
+            raise failures.pop()
+        return real()
+
+    monkeypatch.setattr(service.store, "owing", flaky)
+    call = failed(webhook_call(hook.url))
+    service.store.save(call, deliveries(call, [Notice.FAILED], lambda: "unkicked", 0.0))
+    until(lambda: len(hook.got) == 1, "found by a later sweep")
+
+
+def test_a_fault_in_the_task_leaves_the_call_to_the_sweep(
+    start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    service = start()
+    real, faults = service.outbox._courier.attempt, [RuntimeError("a fault of ours")]
+
+    def flaky(delivery: Delivery) -> Result:
+        if faults:
+            raise faults.pop()
+        return real(delivery)
+
+    monkeypatch.setattr(service.outbox._courier, "attempt", flaky)
+    service.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    until(service.settled, "nothing owed")
+    assert len(hook.got) == 1
+
+
+def test_a_doubled_message_does_not_send_twice_at_a_time(start: Start, hook: Receiver) -> None:
+    service = start()
+    release = gevent.event.Event()
+
+    def slow(_: Got) -> Answer:
+        release.wait(5)
+        return reply("200 OK")
+
+    hook.script.append(slow)
+    call = failed(webhook_call(hook.url))
+    service.tell(call, Notice.FAILED)
+    until(lambda: len(hook.got) == 1, "the delivery in progress")
+    service.outbox._task(call.session_id)
+    until(lambda: service.outbox._huey.pending_count() == 0, "the doubled message taken")
+    release.set()
+    until(service.settled, "nothing owed")
+    assert len(hook.got) == 1
+
+
+def test_a_kick_while_the_last_one_goes_out_is_not_lost(start: Start, hook: Receiver) -> None:
+    service = start()
+    call = webhook_call(hook.url)
+
+    def meanwhile(_: Got) -> Answer:
+        service.tell(completed(call), Notice.COMPLETED)
+        return reply("200 OK")
+
+    hook.script.append(meanwhile)
+    service.tell(answered(call), Notice.ANSWERED)
+    until(lambda: len(hook.got) == 2, "both")
+    until(service.settled, "nothing owed")
+    assert [got.event for got in hook.got] == ["call.answered", "call.completed"]
+
+
+def test_only_so_many_refusals_are_remembered(start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "GONE_MEMORY", 2)
+    service = start()
+    hook.script += [reply("410 Gone")] * 4
+    for _ in range(4):
+        service.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    until(service.settled, "nothing owed")
+    assert len(service.outbox._gone) == 2
 
 
 def test_logs_hold_neither_secret_nor_path(start: Start, hook: Receiver) -> None:
