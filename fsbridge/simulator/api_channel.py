@@ -14,7 +14,7 @@ OK = "+OK\n"
 NO_SUCH_CHANNEL = "-ERR No such channel!\n"
 OPERATION_FAILED = "-ERR Operation Failed\n"
 DEFAULT_BUG = "audio_fork"
-_FORK_USAGE = (
+FORK_USAGE = (
     "-USAGE: <uuid> [start | stop | send_text | pause | resume | graceful-shutdown ] [wss-url | path] "
     "[mono | mixed | stereo] [8000 | 16000 | 24000 | 32000 | 64000] [bugname] [metadata]\n"
 )
@@ -124,7 +124,7 @@ def _sched_hangup(node: Node, argument: str) -> str:
 def _audio_fork(node: Node, argument: str) -> str:
     words = argument.split()
     if len(words) < 2:
-        return _FORK_USAGE
+        return FORK_USAGE
     channel = node.live(words[0])
     if channel is None:
         return OPERATION_FAILED
@@ -137,7 +137,7 @@ def _audio_fork(node: Node, argument: str) -> str:
     text = rest[0] if rest else ""
     tap = channel.taps.get(bug)
     if verb not in ("stop", "send_text", "pause", "resume", "graceful-shutdown"):
-        return _FORK_USAGE
+        return FORK_USAGE
     if tap is None:
         return OPERATION_FAILED
     if verb == "send_text":
@@ -154,7 +154,7 @@ def _audio_fork(node: Node, argument: str) -> str:
 def _fork_start(node: Node, channel: Channel, words: list[str]) -> str:
     """``<url> <mix> <rate> [bugname] [metadata]``: split on spaces, so metadata ends at its first one."""
     if len(words) < 3 or words[1] not in ("mono", "mixed", "stereo"):
-        return _FORK_USAGE
+        return FORK_USAGE
     rate = {"8k": 8000, "16k": 16000}.get(words[2], wire.whole(words[2]))
     if rate is None or rate not in (8000, 16000, 24000, 32000, 64000):
         # The real one logs it and goes on with what it got; 8 kHz is what the call has.

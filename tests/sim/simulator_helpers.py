@@ -271,3 +271,58 @@ def simulated(settings: SimulatorSettings, clock: object) -> Iterator[tuple[Simu
         simulator.stop()
         supervisor.stop()
         assert supervisor.failures == {}
+
+
+class Bench:
+    """A simulator on a clock that the test moves, and a controller that hears everything."""
+
+    def __init__(self, simulator: Simulator, supervisor: Supervisor, clock: ManualClock) -> None:
+        self.simulator = simulator
+        self.supervisor = supervisor
+        self.clock = clock
+        self.client = Client(simulator.port, supervisor).login("plain ALL")
+
+    def advance(self, seconds: float, step: float = 0.1) -> None:
+        """Let simulated time pass; everything due has happened and reached the client's socket when it returns."""
+        end = self.clock.monotonic() + seconds
+        while self.clock.monotonic() < end - 1e-9:
+            self.clock.advance_to(min(self.clock.monotonic() + step, end))
+            done: list[bool] = []
+            self.simulator.node.scheduler.call_later(0.0, lambda done=done: done.append(True))  # type: ignore[misc]
+            wait_until(lambda done=done: done)  # type: ignore[misc]
+
+    def originate(
+        self, target: str, uuid: str, variables: str = "", *, gateway: str = "carrier", application: str = "&park()"
+    ) -> str:
+        """Place a call; returns its job's id."""
+        job = f"job-of-{uuid}"
+        more = f",{variables}" if variables else ""
+        self.client.command(
+            f"bgapi originate {{origination_uuid={uuid},ignore_early_media=true,originate_timeout=30{more}}}"
+            f"sofia/gateway/{gateway}/{target} {application}\nJob-UUID: {job}"
+        )
+        return job
+
+    def answered(self, target: str, uuid: str, variables: str = "") -> None:
+        """Place a call and wait until it is parked."""
+        self.originate(target, uuid, variables)
+        self.advance(2.5)
+        self.client.wait_event("CHANNEL_PARK", Unique_ID=uuid)
+
+    def result(self, uuid: str) -> str:
+        return self.client.wait_event("BACKGROUND_JOB", Job_UUID=f"job-of-{uuid}").body
+
+    def execute(self, uuid: str, application: str, argument: str, identity: str) -> str:
+        """Send an execute and return the reply."""
+        return self.client.command(
+            f"sendmsg {uuid}\ncall-command: execute\nexecute-app-name: {application}\n"
+            f"execute-app-arg: {argument}\nEvent-UUID: {identity}"
+        ).outer["Reply-Text"]
+
+
+@contextmanager
+def bench(**settings: object) -> Iterator[Bench]:
+    """A `Bench` with these settings."""
+    clock = ManualClock()
+    with simulated(SimulatorSettings(**settings), clock) as (simulator, supervisor):  # type: ignore[arg-type]
+        yield Bench(simulator, supervisor, clock)
