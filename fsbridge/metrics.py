@@ -6,7 +6,6 @@ values from closed sets or from the configuration only, never a number, a sessio
 
 from __future__ import annotations
 
-import gevent
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -18,7 +17,6 @@ from prometheus_client import (
 )
 
 from fsbridge.call.model import Call, Status
-from fsbridge.clock import Clock
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -93,13 +91,6 @@ class Metrics:
             self.calls.labels(after.status, after.failure or "").inc()
             if after.answered_at is not None and after.completed_at is not None:
                 self.call_seconds.observe(max(0.0, after.completed_at - after.answered_at))
-
-    def watch_hub(self, clock: Clock, every_s: float = 0.1) -> None:
-        """Measure how late timers fire, for as long as the greenlet lives: the first sign of a blocked event loop."""
-        while True:
-            due = clock.monotonic() + every_s
-            gevent.sleep(every_s)
-            self.hub_lateness.observe(max(0.0, clock.monotonic() - due))
 
     def render(self) -> bytes:
         """The Prometheus text format; its media type is CONTENT_TYPE."""

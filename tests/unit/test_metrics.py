@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import gevent
 import pytest
-from gevent import monkey
 from prometheus_client.parser import text_string_to_metric_families
 
 from amd_model.verdict import Reason, Verdict
 from fsbridge.call.model import Analysis, Phase, Status
-from fsbridge.clock import SystemClock
 from fsbridge.metrics import Metrics
 from fsbridge.outcome import FailureReason
-from fsbridge.supervise import Supervisor
 from tests.unit.webhook.helpers import answered, completed, failed, webhook_call
 
 pytestmark = pytest.mark.unit
@@ -77,17 +73,3 @@ def test_the_page_is_readable_and_registries_do_not_mix() -> None:
     } <= families
     assert b'fsbridge_esl_connected{node="fs1"} 1.0' in first.render()
     assert b"fs1" not in second.render()
-
-
-def test_a_blocked_event_loop_is_seen() -> None:
-    metrics, supervisor = Metrics(), Supervisor()
-    supervisor.spawn("watch_hub", metrics.watch_hub, SystemClock(), 0.005)
-    gevent.sleep(0.02)
-    monkey.get_original("time", "sleep")(0.12)  # holds the thread, and every greenlet with it
-    gevent.sleep(0.02)
-    supervisor.stop()
-    value = metrics.registry.get_sample_value
-    total = value("fsbridge_hub_lateness_seconds_count")
-    assert total is not None
-    assert total >= 2
-    assert (value("fsbridge_hub_lateness_seconds_sum") or 0.0) >= 0.1
