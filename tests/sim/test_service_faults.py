@@ -1,0 +1,147 @@
+"""The service when things break: nodes, sockets, workers, restarts. No call is left without its one end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fsbridge.simulator import Simulator
+from tests.sim.stack import ORG, Stack, running, settings, simulated_node, until
+
+pytestmark = pytest.mark.sim
+
+NO_WORKER = {"amd": {"workers": 0, "urls": ["ws://127.0.0.1:9/amd"], "start_timeout_s": 0.1, "connect_timeout_s": 1}}
+
+
+def ring(stack: Stack, destination: str = "+15550100005") -> str:
+    """A call that rings (for ever, by default)."""
+    session_id = str(stack.place(destination).json()["sessionId"])
+    until(lambda: stack.get(session_id)["status"] == "Ringing")
+    return session_id
+
+
+def test_a_lost_connection_is_made_good_and_the_call_goes_on(tmp_path: Path) -> None:
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack:
+        session_id = ring(stack)
+        simulator.faults.drop_connection()
+        node = next(iter(stack.service.pool))
+        until(lambda: node.epoch == 2)
+        resource = stack.ended(session_id)
+        assert (resource["failureReason"], resource["hangup"]["cause"]) == ("no_answer", "NO_ANSWER")
+
+
+def test_a_call_that_ended_while_nobody_listened_gets_its_true_cause(tmp_path: Path) -> None:
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack:
+        session_id = ring(stack)
+        runner = stack.service.registry.all()[0]
+        node = next(iter(stack.service.pool))
+        channel = runner.call.channel
+        until(lambda: "hash insert" in (node.channel_dump(channel) or {}).get("variable_api_hangup_hook", ""))
+        simulator.faults.lose_event("CHANNEL_HANGUP_COMPLETE")
+        simulator.faults.lose_event("BACKGROUND_JOB")
+        node.api(f"uuid_kill {channel} USER_BUSY")
+        simulator.faults.drop_connection()
+        resource = stack.ended(session_id)
+        assert (resource["failureReason"], resource["hangup"]["cause"]) == ("busy", "USER_BUSY"), resource
+
+
+def test_a_node_that_never_comes_back_is_given_up(tmp_path: Path) -> None:
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack:
+        session_id = ring(stack)
+        simulator.stop()
+        resource = stack.ended(session_id)
+        assert (resource["status"], resource["failureReason"]) == ("Failed", "trunk_unavailable")
+        assert "has not come back" in resource["failureDetail"]
+
+
+@pytest.mark.parametrize("node", [{"port": 9}, {"password": "wrong"}], ids=["unreachable", "wrong password"])
+def test_without_a_node_calls_fail_with_words_and_readiness_says_so(tmp_path: Path, node: dict[str, object]) -> None:
+    with simulated_node() as simulator:
+        configuration = settings(tmp_path, simulator.port, **NO_WORKER)
+        changed = configuration.nodes[0].model_copy(update={"port": node.get("port", simulator.port)})
+        if "password" in node:
+            changed = type(changed).model_validate({**changed.model_dump(), "password": node["password"]})
+        configuration = configuration.model_copy(update={"nodes": (changed,)})
+        with running(configuration, simulator, ready=False) as stack:
+            until(lambda: next(iter(stack.service.pool)).last_error)
+            resource = stack.place("+15550100001", mode="sync").json()
+            assert (resource["status"], resource["failureReason"]) == ("Failed", "trunk_unavailable")
+            assert "doctor" in resource["failureDetail"]
+            ready = stack.session.get(f"{stack.base}/readyz", timeout=5)
+            assert ready.status_code == 503
+            assert "no FreeSWITCH node is ready" in ready.text
+            assert stack.session.get(f"{stack.base}/healthz", timeout=5).status_code == 200
+
+
+def test_without_a_worker_the_verdict_is_unknown(tmp_path: Path) -> None:
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack:
+        refused = stack.place("+15550100001", mode="sync", callAnalysis=["live_person"]).json()
+        allowed = stack.place("+15550100001", mode="sync", callAnalysis=["unknown"]).json()
+        assert (refused["failureReason"], refused["callAnalysisResult"]) == ("unknown", "unknown")
+        assert (allowed["status"], allowed["callAnalysisResult"]) == ("Completed", "unknown")
+
+
+def test_without_a_worker_calls_are_refused_where_the_carrier_wants_it_so(tmp_path: Path) -> None:
+    tables = {"amd": {**NO_WORKER["amd"], "when_unavailable": "refuse"}}
+    with (
+        simulated_node() as simulator,
+        running(settings(tmp_path, simulator.port, **tables), simulator, ready=False) as stack,
+    ):
+        until(lambda: next(iter(stack.service.pool)).ready)
+        resource = stack.place("+15550100001", mode="sync", callAnalysis=["live_person"]).json()
+        assert resource["failureReason"] == "trunk_unavailable"
+        assert "worker" in resource["failureDetail"]
+
+
+def test_a_duplicate_uuid_is_found_out(tmp_path: Path) -> None:
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack:
+        simulator.faults.duplicate_uuid()
+        resource = stack.place("+15550100001", mode="sync").json()
+        assert resource["failureReason"] == "trunk_unavailable"
+        assert "another uuid" in resource["failureDetail"]
+
+
+def test_a_lost_answer_event_is_made_good(tmp_path: Path) -> None:
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack:
+        simulator.faults.lose_event("CHANNEL_ANSWER")
+        resource = stack.place("+15550100001", mode="sync").json()
+        assert resource["status"] == "Completed"
+
+
+def test_a_restart_ends_what_was_left(tmp_path: Path) -> None:
+    with simulated_node() as simulator:
+        configuration = settings(tmp_path, simulator.port, **NO_WORKER)
+        with running(configuration, simulator) as stack:
+            session_id = ring(stack)
+            _crash(stack)
+        with running(configuration, simulator) as again:
+            resource = again.ended(session_id)
+            assert (resource["status"], resource["failureReason"]) == ("Failed", "trunk_unavailable")
+            assert "restarted" in resource["failureDetail"]
+            until(lambda: _channels(again, simulator) == 0)
+
+
+def test_stopping_ends_live_calls(tmp_path: Path) -> None:
+    with simulated_node() as simulator:
+        configuration = settings(tmp_path, simulator.port, **NO_WORKER)
+        with running(configuration, simulator) as stack:
+            session_id = ring(stack)
+        with running(configuration, simulator) as again:
+            resource = again.get(session_id)
+            assert resource["status"] == "Failed"
+            assert "stopped" in resource["failureDetail"]
+            assert _channels(again, simulator) == 0
+
+
+def _channels(stack: Stack, simulator: Simulator) -> int:
+    text = next(iter(stack.service.pool)).api("show channels count as json")
+    return int(text.split('"row_count":')[1].split(",")[0].rstrip("}"))
+
+
+def _crash(stack: Stack) -> None:
+    """End every greenlet of the service without a word, as kill -9 does; then let `stop` find nothing to drain."""
+    stack.service.supervisor.stop()
+    for runner in stack.service.registry.all():
+        stack.service.registry.remove(runner)
+    assert stack.service.store.get(ORG, "0" * 36) is None  # type: ignore[arg-type]
