@@ -53,6 +53,7 @@ def _serve_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_in_range(0, 65_535), default=9201, help="0 takes a free one")
     parser.add_argument("--capacity", type=_in_range(1, 20_000), default=1_500, help="streams under analysis at once")
     parser.add_argument("--weights", type=Path, help="another model than the shipped one")
+    parser.add_argument("--shadow", type=Path, help="a second model to run beside it; disagreements are logged")
     parser.add_argument("--drain-s", type=float, default=35.0, help="time to finish streams after SIGTERM")
     parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of key=value")
     parser.add_argument("--supervised", action="store_true", help="drain when standard input ends: the parent is gone")
@@ -84,7 +85,8 @@ def _serve(options: argparse.Namespace) -> int:
     settings = ServeSettings(options.host, options.port, options.capacity, options.drain_s)
     try:
         model = checkpoint.load(options.weights)
-        server = AmdServer(model, settings, lambda: checkpoint.load(options.weights))
+        shadow = None if options.shadow is None else checkpoint.load(options.shadow)
+        server = AmdServer(model, settings, lambda: checkpoint.load(options.weights), shadow=shadow)
         server.start()
     except (checkpoint.CheckpointError, OSError) as error:
         print(f"amd worker not started: {error}", file=sys.stderr)

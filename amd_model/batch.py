@@ -15,8 +15,9 @@ import torch
 
 from amd_model.checkpoint import LoadedModel
 from amd_model.decision import DecisionState, decide
+from amd_model.shadow import Comparison, Opinion, Shadow
 from amd_model.spec import CONTEXT_SAMPLES, TICK_SAMPLES
-from amd_model.verdict import AmdEvent, AmdOptions
+from amd_model.verdict import AmdEvent, AmdOptions, EventKind
 
 CHUNK = 256
 """Beyond this a larger batch is no faster, and its buffers leave the cache."""
@@ -34,14 +35,15 @@ class Analysis:
     `options` may be set until the first tick was analysed; `finished` is true once no further event can come.
     """
 
-    __slots__ = ("audio", "finished", "options", "row", "state", "ticks")
+    __slots__ = ("audio", "finished", "opinion", "options", "row", "state", "ticks")
 
-    def __init__(self, row: int, state: DecisionState) -> None:
+    def __init__(self, row: int, state: DecisionState, opinion: Opinion | None = None) -> None:
         self.row = row
         # A stream starts with silence behind it: the first tick's window has its context in front.
         self.audio = bytearray(CONTEXT_BYTES)
         self.options = AmdOptions()
         self.state = state
+        self.opinion = opinion
         self.ticks = 0
         self.finished = False
 
@@ -52,10 +54,11 @@ class Analysis:
 
 
 class BatchEngine:
-    """One model and the streams it serves, at most `capacity`."""
+    """One model and the streams it serves, at most `capacity`; beside it perhaps a shadow (half as many streams)."""
 
-    def __init__(self, model: LoadedModel, capacity: int) -> None:
+    def __init__(self, model: LoadedModel, capacity: int, shadow: LoadedModel | None = None) -> None:
         self._model = model
+        self._shadow = None if shadow is None else Shadow(shadow)
         self._capacity = capacity
         self.version = model.version
         self._fresh = model.net.initial_state(1)
@@ -73,7 +76,8 @@ class BatchEngine:
             return None
         row = self._free.pop()
         self._states[row] = self._fresh
-        return Analysis(row, self._model.start())
+        opinion = None if self._shadow is None else self._shadow.open(row)
+        return Analysis(row, self._model.start(), opinion)
 
     def close(self, analysis: Analysis) -> None:
         """Give a place back. Call it once for each `open`."""
@@ -102,6 +106,12 @@ class BatchEngine:
                         events.setdefault(analysis, []).extend(said)
             ticks += len(ready)
         return list(events.items()), ticks
+
+    def compare(self, analysis: Analysis, said: AmdEvent) -> Comparison | None:
+        """A verdict that `run` returned beside the shadow's; None without a shadow."""
+        if self._shadow is None or analysis.opinion is None or said.kind is not EventKind.VERDICT:
+            return None
+        return self._shadow.compare(analysis.opinion, said)
 
     def warm_up(self) -> float:
         """Run full and small batches before anybody waits for one; returns seconds for a full one."""
@@ -132,5 +142,8 @@ class BatchEngine:
         samples = torch.from_numpy(windows.astype(np.float32) * np.float32(1 / 32_768))
         outputs, states = self._model.tick(samples, self._states[rows])
         self._states[rows] = states
+        if self._shadow is not None:
+            heard = [(analysis.opinion, analysis.options, analysis.ticks) for analysis in chunk if analysis.opinion]
+            self._shadow.hear(samples, rows, heard)
         result: list[list[float]] = outputs.tolist()
         return result

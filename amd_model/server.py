@@ -49,6 +49,7 @@ SPARE_FILES = 64
 YIELD_S = 0.0005
 RECEIVE_BUFFER = 131_072
 SEND_BUFFER = 16_384
+MAX_NAME = 80
 
 _RawSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 
@@ -80,6 +81,7 @@ class Metrics:
         self.ticks = Counter("amd_ticks", "Ticks of 100 ms analysed", registry=new)
         self.busy = Counter("amd_busy_seconds", "Time spent in the sweep's slots", registry=new)
         self.lag = Gauge("amd_lag_seconds", "Latest end of a slot after its time, in the last second", registry=new)
+        self.shadow = Counter("amd_shadow", "Verdicts beside the shadow model's", ["agree"], registry=new)
         self.reloads = Counter("amd_reloads", "Model reloads", ["outcome"], registry=new)
 
     def verdict(self, result: str) -> None:
@@ -90,6 +92,9 @@ class Metrics:
 
     def bad_metadata(self) -> None:
         self.metadata.inc()
+
+    def compared(self, agree: bool) -> None:
+        self.shadow.labels("yes" if agree else "no").inc()
 
 
 class Timetable:
@@ -143,11 +148,13 @@ class AmdServer:
         settings: ServeSettings,
         load: Callable[[], LoadedModel],
         clock: Callable[[], float] = time.monotonic,
+        shadow: LoadedModel | None = None,
     ) -> None:
         self._settings = settings
         self._load = load
         self._clock = clock
         self._model = model
+        self._shadow = shadow
         self._capacity = settings.capacity
         self._engine = self._new_engine(model)
         self.metrics = Metrics()
@@ -277,7 +284,7 @@ class AmdServer:
         self.drain()
 
     def _new_engine(self, model: LoadedModel) -> BatchEngine:
-        engine = BatchEngine(model, self._capacity)
+        engine = BatchEngine(model, self._capacity, self._shadow)
         engine.warm_up()
         return engine
 
@@ -343,7 +350,7 @@ class AmdServer:
             raise
         raw.setblocking(False)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        self._sweep.add(raw, self._engine, analysis, rest)
+        self._sweep.add(request.path.partition("?")[0][:MAX_NAME], raw, self._engine, analysis, rest)
         self.metrics.accepted.inc()
 
     def _refusal(self) -> str | None:

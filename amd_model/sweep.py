@@ -18,12 +18,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Protocol
 
 import structlog
 
 from amd_model import websocket
 from amd_model.batch import Analysis, BatchEngine
+from amd_model.shadow import Comparison
 from amd_model.verdict import AmdOptions, WireError, decode_options, encode_event
 from amd_model.websocket import AudioReceiver
 
@@ -49,13 +51,15 @@ log = structlog.get_logger(__name__)
 
 
 class Counters(Protocol):
-    """What the sweep tells about itself; see `amd_model.server_metrics`."""
+    """What the sweep tells about itself; see `amd_model.server.Metrics`."""
 
     def verdict(self, result: str) -> None: ...
 
     def ended(self, how: str) -> None: ...
 
     def bad_metadata(self) -> None: ...
+
+    def compared(self, agree: bool) -> None: ...
 
 
 class Stream:
@@ -67,6 +71,7 @@ class Stream:
         "engine",
         "heard_at",
         "misses",
+        "name",
         "opened_at",
         "outgoing",
         "receiver",
@@ -74,7 +79,8 @@ class Stream:
         "waits_for_metadata",
     )
 
-    def __init__(self, sock: socket.socket, engine: BatchEngine, analysis: Analysis, now: float) -> None:
+    def __init__(self, name: str, sock: socket.socket, engine: BatchEngine, analysis: Analysis, now: float) -> None:
+        self.name = name
         self.sock = sock
         self.engine = engine
         self.analysis: Analysis | None = analysis
@@ -108,9 +114,12 @@ class Sweep:
         """Streams that have their verdict, or are closing."""
         return sum(len(group) for group in self._drained)
 
-    def add(self, sock: socket.socket, engine: BatchEngine, analysis: Analysis, first: bytes = b"") -> None:
-        """Own a non-blocking socket whose upgrade was answered; `first` is what came behind its handshake."""
-        stream = Stream(sock, engine, analysis, self._clock())
+    def add(self, name: str, sock: socket.socket, engine: BatchEngine, analysis: Analysis, first: bytes = b"") -> None:
+        """Own a non-blocking socket whose upgrade was answered; `first` is what came behind its handshake.
+
+        `name` is what logs call the stream: the path of its URL, into which a caller may put the call's id.
+        """
+        stream = Stream(name, sock, engine, analysis, self._clock())
         self._serial += 1
         self._active[(self._slot + 1) % GROUPS][self._serial] = stream
         if first:
@@ -148,6 +157,9 @@ class Sweep:
                     self._send(stream, websocket.text_frame(encode_event(event)))
                     if event.result is not None:
                         self._counters.verdict(event.result.value)
+                    comparison = engine.compare(analysis, event)
+                    if comparison is not None:
+                        self._compared(stream.name, comparison)
                 if analysis.finished and stream.analysis is not None:
                     self._release(stream)
                     self._counters.ended("verdict")
@@ -179,6 +191,11 @@ class Sweep:
                 self._release(stream)
                 stream.sock.close()
             group.clear()
+
+    def _compared(self, name: str, comparison: Comparison) -> None:
+        self._counters.compared(comparison.agree)
+        if not comparison.agree:
+            log.info("amd_shadow_disagrees", stream=name, **asdict(comparison))
 
     def _drain(self, slot: int, now: float) -> None:
         group = self._drained[slot % DRAIN_GROUPS]
@@ -220,7 +237,7 @@ class Sweep:
             self._send(stream, outgoing)
         if receiver.close_code is not None and stream.closing_until is None:
             if receiver.fault:
-                log.warning("amd_stream_fault", fault=receiver.fault, code=receiver.close_code)
+                log.warning("amd_stream_fault", stream=stream.name, fault=receiver.fault, code=receiver.close_code)
             self._end(stream, b"", self._clock(), "fault" if receiver.fault else "closed")
 
     def _metadata(self, stream: Stream) -> None:
@@ -234,7 +251,7 @@ class Sweep:
             options = decode_options(text)
         except WireError as error:
             self._counters.bad_metadata()
-            log.warning("amd_bad_metadata", error=str(error), used="default options")
+            log.warning("amd_bad_metadata", stream=stream.name, error=str(error), used="default options")
             options = AmdOptions()
         stream.analysis.options = options
 

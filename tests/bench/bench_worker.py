@@ -228,7 +228,7 @@ class Load:
 # --- the measurement ---------------------------------------------------------------------------------------------
 
 
-def one_at_a_time(seconds: float) -> float:
+def one_at_a_time(seconds: float, weights: Path | None) -> float:
     """Streams in real time on one core when every tick goes through the same network alone."""
     import torch
 
@@ -236,7 +236,7 @@ def one_at_a_time(seconds: float) -> float:
     from amd_model.batch import TICK_BYTES, BatchEngine
 
     torch.set_num_threads(1)
-    engine = BatchEngine(checkpoint.load(), capacity=64)
+    engine = BatchEngine(checkpoint.load(weights), capacity=64)
     engine.warm_up()
     noise = np.random.default_rng(1).integers(-2_000, 2_000, TICK_BYTES // 2, dtype="<i2").tobytes()
     analyses = []
@@ -286,10 +286,12 @@ def row(name: str, value: float, unit: str, peer: str = "", peer_value: float | 
     }
 
 
-def measure(streams: int, seconds: float, warm_s: float) -> list[Row]:
+def measure(streams: int, seconds: float, warm_s: float, weights: Path | None = None) -> list[Row]:
     """Start a worker, load it, and say how it went."""
     begun = time.monotonic()
     command = [sys.executable, "-m", "amd_model", "serve", "--port", "0", "--capacity", str(streams + 64)]
+    if weights is not None:
+        command += ["--weights", str(weights)]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert worker.stdout is not None
@@ -321,7 +323,7 @@ def measure(streams: int, seconds: float, warm_s: float) -> list[Row]:
             worker.wait()
     if not report["lags"]:
         raise SystemExit(f"no verdict came: {report['results']}, refused {report['refused']}, lost {report['lost']}")
-    alone = one_at_a_time(2.0)
+    alone = one_at_a_time(2.0, weights)
     lags, lateness = report["lags"], report["lateness"]
     peer = "same network, one stream at a time"
     return [
@@ -349,13 +351,14 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--warm", type=float, default=20.0, help="seconds before lags count: streams are opened then")
     parser.add_argument("--load", metavar="URL", help="be the load generator against this worker")
+    parser.add_argument("--weights", type=Path, help="another model than the shipped one")
     options = parser.parse_args([] if argv is None else argv)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if options.load:
         print(json.dumps(Load(options.load, options.streams, options.seconds, options.warm, seed=1).run()))
         return []
-    rows = measure(options.streams, options.seconds, options.warm)
+    rows = measure(options.streams, options.seconds, options.warm, options.weights)
     for line in rows:
         peer = f"   {line['ratio']:g}× {line['peer']} ({line['peerValue']:g})" if line["ratio"] else ""
         print(f"{line['name']:<30}{line['value']:>12g} {line['unit']}{peer}")

@@ -149,3 +149,54 @@ def test_after_the_last_event_a_stream_costs_nothing(model: LoadedModel) -> None
 
 def test_warming_up_tells_how_long_a_full_batch_takes(model: LoadedModel) -> None:
     assert 0.0 < BatchEngine(model, 1).warm_up() < 5.0
+
+
+# --- a shadow beside it ------------------------------------------------------------------------------------------
+
+
+def test_a_shadow_hears_the_same_and_changes_nothing(model: LoadedModel) -> None:
+    options = AmdOptions(total_timeout_ms=1_000)
+    other = random_model(9)
+    engine = BatchEngine(model, CHUNK + 5, shadow=other)
+    streams = [opened(engine, options) for _ in range(CHUNK + 5)]
+    for seed, stream in enumerate(streams):
+        stream.audio += noise(seed, 10)
+    told: dict[Analysis, list[AmdEvent]] = {}
+    for _ in range(3):
+        told.update(engine.run(streams)[0])
+    for seed in (0, 3, CHUNK + 4):
+        serving, beside = Detector(model, options), Detector(other, options)
+        (said,) = serving.feed(noise(seed, 10))
+        (heard,) = told[streams[seed]]
+        assert (heard.result, heard.at_ms) == (said.result, said.at_ms)
+        thought = next(iter(beside.feed(noise(seed, 10)[: said.at_ms * 16])), None)
+        comparison = engine.compare(streams[seed], heard)
+        assert comparison is not None
+        assert (comparison.result, comparison.version, comparison.shadow_version) == (
+            said.result,
+            "random-3",
+            "random-9",
+        )
+        assert comparison.shadow_confidence == pytest.approx(
+            max(beside.posterior) if thought is None else thought.confidence, abs=1e-4
+        )
+        assert comparison.shadow_at_ms == (None if thought is None else thought.at_ms)
+        assert comparison.agree == (comparison.result is comparison.shadow_result)
+
+
+def test_a_shadow_forgets_with_the_place(model: LoadedModel) -> None:
+    engine = BatchEngine(model, 1, shadow=random_model(9))
+    for seed in (1, 2):
+        stream = opened(engine)
+        stream.audio += noise(seed, 4)
+        engine.run([stream])
+        alone = Detector(random_model(9), LONG)
+        alone.feed(noise(seed, 4))
+        assert stream.opinion is not None
+        assert stream.opinion.state.posterior == pytest.approx(alone.posterior, abs=1e-5)
+        engine.close(stream)
+
+
+def test_without_a_shadow_there_is_nothing_to_compare(model: LoadedModel) -> None:
+    engine = BatchEngine(model, 1)
+    assert engine.compare(opened(engine), AmdEvent(EventKind.VERDICT, 100)) is None

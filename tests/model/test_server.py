@@ -12,8 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gevent
+import numpy as np
 import pytest
 import requests
+import structlog
 import torch
 from websockets.frames import Frame, Opcode
 
@@ -96,12 +98,13 @@ class Tap:
 class Worker:
     """An AmdServer that runs beside the test, with weights the test can replace."""
 
-    def __init__(self, weights: Path, **settings: float) -> None:
+    def __init__(self, weights: Path, shadow: checkpoint.LoadedModel | None = None, **settings: float) -> None:
         self.weights = weights
         self.server = AmdServer(
             checkpoint.load(weights),
             ServeSettings(port=0, **settings),  # type: ignore[arg-type]
             lambda: checkpoint.load(weights),
+            shadow=shadow,
         )
         self.server.start()
         self.port = int(self.server.url.rsplit(":", 1)[1].split("/")[0])
@@ -156,8 +159,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     save_model(weights, 1, "one")
     workers = []
 
-    def begin(capacity: int = 50, **settings: float) -> Worker:
-        worker = Worker(weights, capacity=capacity, **settings)
+    def begin(capacity: int = 50, shadow: checkpoint.LoadedModel | None = None, **settings: float) -> Worker:
+        worker = Worker(weights, shadow, capacity=capacity, **settings)
         workers.append(worker)
         return worker
 
@@ -518,6 +521,23 @@ def test_many_streams_at_once_get_a_verdict_each(start: Start) -> None:
         tap.audio(100)
     assert {tap.event().kind for tap in taps} == {EventKind.VERDICT}
     assert worker.counter("amd_ticks_total") <= 60 * 5
+
+
+def test_a_shadow_is_counted_and_its_disagreements_logged(start: Start, tmp_path: Path) -> None:
+    save_model(tmp_path / "shadow.safetensors", 4, "shadow")
+    worker = start(shadow=checkpoint.load(tmp_path / "shadow.safetensors"))
+    with structlog.testing.capture_logs() as logs:
+        taps = [Tap(worker, path=f"/amd/call-{seed}?token=secret") for seed in range(12)]
+        for seed, tap in enumerate(taps):
+            for _ in range(30):
+                tap.frame(2, np.random.default_rng(seed).integers(-9_000, 9_000, 160, dtype="<i2").tobytes())
+        results = [tap.event().model_version for tap in taps]
+    assert set(results) == {"one"}
+    disagreed = [line for line in logs if line["event"] == "amd_shadow_disagrees"]
+    counted = {word: worker.counter("amd_shadow_total", agree=word) for word in ("yes", "no")}
+    assert counted["yes"] + counted["no"] == len(taps)
+    assert len(disagreed) == counted["no"]
+    assert all(line["stream"].startswith("/amd/call-") and "secret" not in str(line) for line in disagreed)
 
 
 def test_a_port_in_use_is_an_error(start: Start, tmp_path: Path) -> None:
