@@ -143,7 +143,7 @@ class WebhookSettings(_Table):
     ca_file: Path | None = None
     connect_timeout_s: Seconds = 5.0
     read_timeout_s: Seconds = 10.0
-    workers: int = Field(8, ge=1, le=256)
+    workers: int = Field(64, ge=1, le=256)
     retry_delays_s: tuple[Seconds, ...] = (5, 30, 120, 600, 3_600, 3_600 * 3, 3_600 * 6, 3_600 * 12, 3_600 * 24)
 
 
@@ -184,7 +184,11 @@ def parse(document: Mapping[str, Any]) -> Settings:
     try:
         return Settings.model_validate(document)
     except ValidationError as error:
-        raise ConfigError(tuple(_explain(fault) for fault in error.errors())) from error
+        faults = error.errors()
+        places = [fault["loc"] for fault in faults]
+        # A list with a bad element is reported as too short as well: the element's own fault says it.
+        own = [f for f in faults if not any(p != f["loc"] and p[: len(f["loc"])] == f["loc"] for p in places)]
+        raise ConfigError(tuple(_explain(fault) for fault in own)) from error
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
