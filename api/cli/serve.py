@@ -10,8 +10,13 @@ from typing import Annotated
 
 import typer
 
+from api.auth import hash_key, new_key
+from api.demo.scenarios import FLOW, ORG
 from fsbridge.errors import ConfigError
 from fsbridge.settings import Settings, load
+
+EXAMPLE_KEY_HASH = hash_key("fsb_example")
+"""Stands in the example configuration, and must not stand in anybody's."""
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="the TOML file; see `fsbridge init`")]
 
@@ -45,12 +50,22 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def init(path: Annotated[Path, typer.Argument(help="where to write it")] = Path("fsbridge.toml")) -> None:
-        """Write a commented example configuration (never over an existing file)."""
+        """Write a commented configuration with a fresh API key, and an example flow beside it.
+
+        Existing files are left as they are.
+        """
+        key = new_key()
         example = files("api").joinpath("fsbridge.example.toml").read_text(encoding="utf-8")
+        flow = path.parent / "flows" / ORG / f"{FLOW}.yaml"
         try:
             with path.open("x", encoding="utf-8") as file:
-                file.write(example)
+                file.write(example.replace(EXAMPLE_KEY_HASH, hash_key(key)))
         except FileExistsError:
             typer.echo(f"{path} exists; it was left as it is", err=True)
             raise typer.Exit(1) from None
-        typer.echo(f"wrote {path}; next: fsbridge keys new, then fsbridge doctor --config {path}")
+        flow.parent.mkdir(parents=True, exist_ok=True)
+        if not flow.exists():
+            flow.write_bytes(files("api.demo").joinpath("reminder.yaml").read_bytes())
+        typer.echo(f"wrote {path} and {flow}")
+        typer.echo(f"API key (shown once, only its hash is kept): {key}")
+        typer.echo(f"next: fsbridge doctor --config {path}, then fsbridge serve --config {path}")
