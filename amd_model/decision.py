@@ -21,6 +21,7 @@ assert CLASSES == (Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE, Verdict.FAX, 
 _SPEECH_ENTER, _SPEECH_STAY = 0.6, 0.35
 _SPEECH_FRAMES = 3  # 60 ms: shorter is a click
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
+_BEFORE_BEEP_MS = 500
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
 _CORRECTION_TICKS = 10
 
@@ -95,6 +96,17 @@ class DecisionState:
         self._speaking = False
         self._speech_run = 0
 
+    @property
+    def after_speech(self) -> bool:
+        """Enough was said for a tone to be a beep: a connect click and a ring's tail come before anything is."""
+        return self.speech_ms >= _BEFORE_BEEP_MS
+
+    def is_beep(self, tone: Tone) -> bool:
+        """A beep, or a single tone that would be call progress if a greeting had not been heard before it."""
+        return tone.kind is ToneKind.BEEP or (
+            tone.kind is ToneKind.PROGRESS and not tone.second_hz and self.after_speech
+        )
+
     def hear(self, speech: Sequence[float], start_ms: int) -> None:
         """Speech probabilities of one tick's frames → when speech began and ended (hysteresis, no clicks)."""
         now = start_ms
@@ -167,9 +179,9 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     for tone in tones:
         if tone.kind.is_fax and not (tone.kind is ToneKind.CNG and state.speech_ms >= 400):
             return [_tell(state, Verdict.FAX, max(fax, 0.99), Reason.FAX_TONE, now)]
-        if tone.kind is ToneKind.PROGRESS:
+        if tone.kind is ToneKind.PROGRESS and not state.after_speech:
             state.progress += 1
-        elif tone.kind is ToneKind.BEEP and state.speech_ms >= 500:
+        elif state.is_beep(tone) and state.after_speech:
             state.beep = tone
             verdict = _tell(state, Verdict.ANSWERING_MACHINE, max(machine, 0.97), Reason.BEEP, now)
             if options.mode is Mode.FAST:
@@ -205,7 +217,7 @@ def _live_demand(policy: Policy, options: AmdOptions, silence: int) -> float:
 def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, now: int) -> list[AmdEvent]:
     """After a machine's verdict, until its beep, its lasting silence, or the limit."""
     for tone in tones:
-        if tone.kind is ToneKind.BEEP:
+        if state.is_beep(tone):
             state.beep = tone
             state.done = True
             return [_beep(state, tone)]

@@ -24,8 +24,10 @@ from amd_model.spec import FRAMES_PER_TICK, HOP_MS, TICK_MS, TONE_MEASURES
 
 _DTMF_LOW: Final = (0.697, 0.770, 0.852, 0.941)
 _DTMF_HIGH: Final = (1.209, 1.336, 1.477, 1.633)
-_PROGRESS_PAIRS: Final = ((0.440, 0.480), (0.400, 0.450), (0.480, 0.620), (0.350, 0.440))
-_PROGRESS_SINGLE: Final = (0.425, 0.440, 0.450)
+# 440+480 Hz are too close for a 40 ms window and look like one tone between them that beats; 400+450 Hz look like
+# 412 with a shoulder at 475.
+_PROGRESS_PAIRS: Final = ((0.412, 0.475), (0.480, 0.620), (0.350, 0.440))
+_PROGRESS_SINGLE: Final = (0.400, 0.408, 0.425, 0.440, 0.460)
 _SIT_FIRST: Final = (0.9138, 0.9852)
 _SIT_SECOND: Final = (1.3706, 1.4285)
 _SIT_THIRD: Final = 1.7767
@@ -214,13 +216,13 @@ class ToneTracker:
             self._settled += 1
         self._held = (first, level)
 
-    def _steady(self) -> bool:
+    def _steady(self, count: int) -> bool:
         n = self._settled
         if n < 2:
             return False
         a, b, c, d = self._spread
         # Luck is likelier in a short stretch, so more is asked of it.
-        strict = 1.4 if self._talk < QUIET else 0.5 if self._count < SHORT_FRAMES else 0.8
+        strict = 1.4 if self._talk < QUIET else 0.5 if count < SHORT_FRAMES else 0.8
         limit = (STEADY_PAIR_KHZ if self._second else STEADY_KHZ) * strict
         return b / n - (a / n) ** 2 <= limit**2 and d / n - (c / n) ** 2 <= (STEADY_LEVEL * strict) ** 2
 
@@ -239,7 +241,7 @@ class ToneTracker:
         first, second = self._first, self._second
         if count < MIN_FRAMES or self._told:
             return None
-        if self._is_progress():
+        if self._is_progress(count):
             return ToneKind.PROGRESS
         if self._is_sit():
             return ToneKind.SIT
@@ -247,7 +249,7 @@ class ToneTracker:
             return None
         if not second and abs(first - 1.1) <= 0.038 and 20 <= count <= 31:
             return ToneKind.CNG
-        if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or not self._steady():
+        if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or not self._steady(count):
             return None
         if second and self._share < 0.97 and count < 2 * SHORT_FRAMES and _harmonics(first, second):
             return None
@@ -261,11 +263,11 @@ class ToneTracker:
     def _is_ced(self) -> bool:
         return not self._second and abs(self._first - 2.1) <= 0.020
 
-    def _is_progress(self) -> bool:
+    def _is_progress(self, count: int) -> bool:
         first, second = self._first, self._second
         if second:
             return any(abs(first - a) < 0.012 and abs(second - b) < 0.014 for a, b in _PROGRESS_PAIRS)
-        return self._count >= 12 and _near(first, _PROGRESS_SINGLE, 0.012)
+        return count >= 12 and _near(first, _PROGRESS_SINGLE, 0.012)
 
     def _is_sit(self) -> bool:
         if self._second:
