@@ -92,7 +92,7 @@ def _serve(options: argparse.Namespace) -> int:
         print(f"amd worker not started: {error}", file=sys.stderr)
         return 1
     gevent.signal_handler(signal.SIGTERM, server.drain)
-    gevent.signal_handler(signal.SIGINT, server.drain)
+    gevent.signal_handler(signal.SIGINT, server.interrupt)
     gevent.signal_handler(signal.SIGHUP, server.reload)
     if options.supervised:
         server.drain_at_end_of(sys.stdin.fileno())

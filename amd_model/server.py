@@ -33,7 +33,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from amd_model import websocket
 from amd_model.batch import BatchEngine
 from amd_model.checkpoint import CheckpointError, LoadedModel
-from amd_model.sweep import CYCLE_S, GROUPS, SLOT_S, Sweep
+from amd_model.sweep import CLOSING_S, CYCLE_S, GROUPS, SLOT_S, Sweep
 
 HANDSHAKE_S = 5.0
 MAX_HANDSHAKES = 1_024
@@ -50,6 +50,7 @@ YIELD_S = 0.0005
 RECEIVE_BUFFER = 131_072
 SEND_BUFFER = 16_384
 MAX_NAME = 80
+ACCEPT_PAUSE_S = 0.1
 
 _RawSocket: type[socket.socket] = monkey.get_original("socket", "socket")
 
@@ -227,7 +228,10 @@ class AmdServer:
             log.info("amd_draining", streams=self._sweep.active, within_s=self._settings.drain_s)
 
     def reload(self) -> bool:
-        """Load the weights again for new streams. Weights that cannot be used are refused and the old ones kept."""
+        """Load the weights again for new streams (the shadow stays as it was).
+
+        Weights that cannot be used are refused and the old ones kept; returns whether the new ones serve.
+        """
         try:
             model = self._load()
             engine = self._new_engine(model)
@@ -239,6 +243,13 @@ class AmdServer:
         self.metrics.reloads.labels("done").inc()
         log.info("amd_reloaded", model=model.version, before=old_version)
         return True
+
+    def interrupt(self) -> None:
+        """For a person's Ctrl-C: drain; at the second one, stop without waiting for streams."""
+        if self._drain_until is None:
+            self.drain()
+        else:
+            self._drain_until = self._clock()
 
     def drain_at_end_of(self, fd: int) -> None:
         """Drain when a pipe ends: our parent holds its other end, and has died if it did not stop us first."""
@@ -270,12 +281,10 @@ class AmdServer:
         """True when draining is over; closes the streams that need no more of us."""
         if self._drain_until is None:
             return False
-        now = self._clock()
-        if now >= self._drain_until:
-            self._sweep.close_all(websocket.GOING_AWAY, "the worker stops")
-            return True
-        self._sweep.close_all(websocket.GOING_AWAY, "the worker stops", only_finished=True)
-        return not self._sweep.active and not self._sweep.draining and not len(self._handshakes)
+        left = self._drain_until - self._clock()
+        self._sweep.close_all(websocket.GOING_AWAY, "the worker stops", only_finished=left > 0)
+        idle = not self._sweep.active and not self._sweep.draining and not len(self._handshakes)
+        return idle or left < -2 * CLOSING_S
 
     def _watch_parent(self, fd: int) -> None:
         make_nonblocking(fd)
@@ -298,7 +307,7 @@ class AmdServer:
             except OSError as error:
                 # Out of file descriptors, or the peer was gone before we looked: neither is ours to die of.
                 log.warning("amd_accept_failed", error=str(error))
-                gevent.sleep(SLOT_S)
+                gevent.sleep(ACCEPT_PAUSE_S)
                 continue
             if self._handshakes.full():
                 self._refuse(sock, "handshakes")
@@ -323,10 +332,10 @@ class AmdServer:
                 request, rest = _read_request(sock)
                 if request is None:
                     return
-                if not websocket.wants_upgrade(request):
-                    sock.sendall(self._page(request))
+                if websocket.wants_upgrade(request):
+                    self._open(sock, request, rest)
                     return
-                self._open(sock, request, rest)
+            _send_last(sock, self._page(request))
         except websocket.Refusal as refusal:
             _send_last(sock, refusal.response)
         except (gevent.Timeout, OSError):
@@ -365,7 +374,7 @@ class AmdServer:
 
     def _page(self, request: websocket.Request) -> bytes:
         """The answer to a plain HTTP request."""
-        if request.method not in ("GET", "HEAD"):
+        if request.method != "GET":
             return websocket.http_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET\n", headers=(("Allow", "GET"),))
         path = request.path.partition("?")[0]
         if path == "/healthz":

@@ -477,6 +477,18 @@ def test_draining_has_a_deadline(start: Start) -> None:
     assert worker.counter("amd_streams_ended_total", how="shutdown") == 1
 
 
+def test_a_second_interrupt_does_not_wait_for_streams(start: Start) -> None:
+    worker = start(drain_s=60)
+    tap = Tap(worker)
+    worker.server.interrupt()
+    assert worker.health()["draining"] is True
+    assert not worker.greenlet.ready()
+    worker.server.interrupt()
+    assert tap.close_code() == 1001
+    tap.sock.close()
+    worker.greenlet.get(timeout=5)
+
+
 def test_the_end_of_the_parents_pipe_drains(start: Start) -> None:
     worker = start()
     read, write = os.pipe()
