@@ -14,6 +14,7 @@ if len(sys.argv) > 1 and sys.argv[1] == "serve" and __name__ == "__main__":
     monkey.patch_all()
 
 import argparse
+import contextlib
 import ctypes
 import gc
 import logging
@@ -106,7 +107,8 @@ def _serve(options: argparse.Namespace) -> int:
 def _use_one_thread() -> None:
     """One core a process: torch's own threads only get in each other's way (and in other workers')."""
     torch.set_num_threads(1)
-    if torch.get_num_interop_threads() != 1:  # may be set once only
+    # Refused once torch has worked in parallel, which in a process of our own it has not.
+    with contextlib.suppress(RuntimeError):
         torch.set_num_interop_threads(1)
 
 
