@@ -162,13 +162,15 @@ def test_a_reply_comes_before_the_events_that_the_command_causes() -> None:
 
 def test_api_originate_blocks_its_connection_until_the_call_is_answered() -> None:
     with bench() as b:
-        count = len(b.client.replies)
-        b.client.send(f"api originate {{origination_uuid={A}}}sofia/gateway/carrier/1555 &park()\n\napi hostname\n\n")
+        other = Client(b.simulator.port, b.supervisor).login()
+        count = len(other.replies)
+        other.send(f"api originate {{origination_uuid={A}}}sofia/gateway/carrier/1555 &park()\n\napi hostname\n\n")
         wait_until(lambda: A in b.simulator.node.channels)
-        assert len(b.client.replies) == count
+        b.advance(0.5)
+        assert len(other.replies) == count
         b.advance(2)
-        wait_until(lambda: len(b.client.replies) == count + 2)
-        assert [frame.body for frame in b.client.replies[count:]] == [f"+OK {A}\n", "fs-sim-1"]
+        wait_until(lambda: len(other.replies) == count + 2)
+        assert [frame.body for frame in other.replies[count:]] == [f"+OK {A}\n", "fs-sim-1"]
 
 
 def test_heartbeat_carries_the_nodes_figures() -> None:

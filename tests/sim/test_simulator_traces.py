@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import gevent
 import pytest
 
 from fsbridge.simulator import Simulator, SimulatorSettings, parse_script
@@ -179,12 +180,8 @@ class Replay:
     def _let_time_pass(self, clock: ManualClock, moment: float) -> None:
         while clock.monotonic() < moment:
             clock.advance_to(min(clock.monotonic() + 0.2, moment))
-            self._nudge()
-
-    def _nudge(self) -> None:
-        done: list[bool] = []
-        self._simulator.node.scheduler.call_later(0.0, lambda: done.append(True))
-        wait_until(lambda: done)
+            self._simulator.node.scheduler.perform(lambda: None)
+            gevent.sleep(0.0002)
 
 
 def our_uuids(frames: list[Frame]) -> set[str]:
