@@ -173,7 +173,7 @@ def test_a_silent_originate_asks_the_node_and_believes_it() -> None:
     assert effects == [Originate(), CheckChannel()]
     answered, effects = play(call, i.ChannelAlive(answered=True))
     assert answered.status is Status.ANSWERED
-    ringing, effects = play(call, i.ChannelAlive(answered=False))
+    _, effects = play(call, i.ChannelAlive(answered=False))
     assert effects == [Kill("NO_ANSWER")]
     gone, _ = play(call, i.ChannelGone())
     assert gone.failure is FailureReason.NO_ANSWER

@@ -1,0 +1,78 @@
+"""The commands that need no service: init, config, flows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from api.cli import app
+from api.cli.serve import EXAMPLE_KEY_HASH
+from fsbridge.settings import load
+
+pytestmark = pytest.mark.unit
+
+runner = CliRunner()
+
+
+def test_init_writes_a_configuration_that_loads_with_a_key_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "fsbridge.toml"
+    result = runner.invoke(app, ["init", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "fsb_" in result.output
+    settings = load(path, {})
+    assert EXAMPLE_KEY_HASH not in settings.orgs[0].api_keys
+    flows = sorted((tmp_path / "flows").rglob("*.yaml"))
+    assert runner.invoke(app, ["flows", "check", *map(str, flows)]).exit_code == 0
+
+
+def test_init_leaves_an_existing_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "fsbridge.toml"
+    path.write_text("mine")
+    assert runner.invoke(app, ["init", str(path)]).exit_code == 1
+    assert path.read_text() == "mine"
+
+
+def test_config_prints_without_secrets_and_takes_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "fsbridge.toml"
+    runner.invoke(app, ["init", str(path)])
+    monkeypatch.setenv("FSBRIDGE_NODES__0__PASSWORD", "hunter2")
+    monkeypatch.setenv("FSBRIDGE_DIALING__RING_TIMEOUT_S", "12")
+    result = runner.invoke(app, ["config", "--config", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "hunter2" not in result.output
+    assert json.loads(result.stdout)["dialing"]["ring_timeout_s"] == 12
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[servise]\n", "did you mean 'service'"), ("[[nodes", "end of document"), (None, "fsbridge init")],
+)
+def test_a_configuration_with_a_typo_is_told(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "fsbridge.toml"
+    if text is not None:
+        path.write_text(text)
+    for command in ("config", "serve"):
+        result = runner.invoke(app, [command, "--config", str(path)])
+        assert result.exit_code == 2
+        assert words in result.stderr
+
+
+def test_flows_check_tells_file_line_step_and_field(tmp_path: Path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("steps:\n  - id: a\n    sing: la\n")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    result = runner.invoke(app, ["flows", "check", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"{path}:3: step a: sing: no such key" in result.output
+    assert "cannot be read" in result.output
+    assert runner.invoke(app, ["flows", "check", str(tmp_path / "none.yaml")]).exit_code == 1
+
+
+def test_the_schema_is_one() -> None:
+    schema = json.loads(runner.invoke(app, ["flows", "schema"]).stdout)
+    assert "steps" in schema["properties"]

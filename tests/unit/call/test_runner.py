@@ -1,0 +1,214 @@
+"""A call's greenlet against a switch that is played by hand: order, overflow, faults, stubborn stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from amd_model.verdict import Verdict
+from fsbridge.call import inputs as i
+from fsbridge.call.effects import Notice
+from fsbridge.call.machine import Limits
+from fsbridge.call.model import Call, Status
+from fsbridge.call.runner import MAILBOX, CallRunner, Parts
+from fsbridge.call.switch import Placement
+from fsbridge.clock import SystemClock
+from fsbridge.esl.errors import CommandFailed, EslConnectionLost
+from fsbridge.esl.events import Event
+from fsbridge.flow.document import parse
+from fsbridge.flow.errors import FlowMissing
+from fsbridge.outcome import FailureReason
+from fsbridge.store.base import StoreError
+from fsbridge.supervise import Supervisor
+from tests.unit.call.build import CHANNEL, a_call
+
+pytestmark = pytest.mark.unit
+
+
+def event(name: str, subclass: str = "", body: str = "", **headers: str) -> Event:
+    return Event(name, subclass, {"Event-Name": name, "Unique-ID": CHANNEL, **headers}, body)
+
+
+HANGUP = event("CHANNEL_HANGUP_COMPLETE", **{"Hangup-Cause": "NORMAL_CLEARING", "Answer-State": "hangup"})
+
+
+class HandSwitch:
+    """Answers like a node whose every application ends at once; keeps what it was asked."""
+
+    epoch = 1
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.runner: CallRunner | None = None
+        self.refuses: Exception | None = None
+        self.completes = True
+
+    def originate(self, call: Call, placement: Placement) -> i.Input:
+        self.asked.append("originate")
+        self._post(event("CHANNEL_CREATE"), event("CHANNEL_PROGRESS"), event("CHANNEL_ANSWER"))
+        return i.JobDone(True, call.channel)
+
+    def execute(self, channel: str, action_id: str, app: str, arg: str) -> None:
+        self.asked.append(f"{app} {arg}")
+        if self.refuses is not None:
+            raise self.refuses
+        if self.completes:
+            self._post(event("CHANNEL_EXECUTE_COMPLETE", **{"Application-UUID": action_id}))
+
+    def kill(self, channel: str, cause: str) -> i.Input | None:
+        self.asked.append(f"kill {cause}")
+        self._post(HANGUP)
+        return None
+
+    def look(self, channel: str) -> i.Input:
+        raise EslConnectionLost("away")
+
+    def keep_hangup_cause(self, channel: str) -> None:
+        self.asked.append("keep")
+
+    def forget_hangup_cause(self, channel: str) -> None:
+        self.asked.append("forget")
+
+    def stop_tap(self, channel: str) -> None:
+        self.asked.append("stop_tap")
+
+    def _post(self, *events: Event) -> None:
+        assert self.runner is not None
+        for each in events:
+            self.runner.post(each)
+
+
+class Bench:
+    """A runner, its hand-played switch, and what was kept."""
+
+    def __init__(
+        self, call: Call, flow: str | Exception = "steps: [{id: a, speak: hi}]", store_faults: int = 0
+    ) -> None:
+        self.kept: list[tuple[Status, tuple[Notice, ...]]] = []
+        self.supervisor = Supervisor()
+        self.switch = HandSwitch()
+        self._faults = store_faults
+        parts = Parts(
+            self.supervisor,
+            SystemClock(),
+            Limits(hangup_s=0.5),
+            self._keep,
+            lambda call: None,
+            lambda before, after: None,
+            lambda org, flow_id: self._flow(flow),
+        )
+        self.runner = CallRunner(call, Placement(None, None, 1, None), self.switch, parts)  # type: ignore[arg-type]
+        self.switch.runner = self.runner
+
+    def _keep(self, call: Call, notices: tuple[Notice, ...]) -> None:
+        if self._faults > 0:
+            self._faults -= 1
+            raise StoreError("disk full")
+        self.kept.append((call.status, notices))
+
+    @staticmethod
+    def _flow(flow: str | Exception) -> Any:
+        if isinstance(flow, Exception):
+            raise flow
+        return parse(flow)
+
+    def run(self) -> Call:
+        self.runner.post(i.Begin())
+        self.supervisor.spawn("run", self.runner.run)
+        assert self.runner.done.wait(10)
+        return self.runner.call
+
+    @property
+    def told(self) -> list[Notice]:
+        return [notice for _, notices in self.kept for notice in notices]
+
+
+@pytest.fixture
+def bench() -> Iterator[type[Bench]]:
+    made: list[Bench] = []
+
+    class Kept(Bench):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    yield Kept
+    for each in made:
+        each.supervisor.stop()
+
+
+def test_a_call_from_begin_to_end(bench: type[Bench]) -> None:
+    at = bench(a_call())
+    call = at.run()
+    assert (call.status, call.failure) == (Status.COMPLETED, None)
+    assert at.told == [Notice.ANSWERED, Notice.COMPLETED]
+    assert at.switch.asked[0] == "originate"
+    assert "speak flite|slt|hi" in at.switch.asked
+    assert "kill NORMAL_CLEARING" in at.switch.asked
+    statuses = [status for status, _ in at.kept]
+    assert list(dict.fromkeys(statuses)) == [Status.QUEUED, Status.RINGING, Status.ANSWERED, Status.COMPLETED]
+
+
+def test_without_a_tap_the_analysis_is_unknown_at_once(bench: type[Bench]) -> None:
+    call = bench(a_call({Verdict.LIVE_PERSON})).run()
+    assert call.failure is FailureReason.UNKNOWN
+    assert call.analysis is not None
+    assert call.analysis.result is Verdict.UNKNOWN
+
+
+def test_a_flow_that_is_gone_is_a_failed_start(bench: type[Bench]) -> None:
+    call = bench(a_call(), FlowMissing("gone")).run()
+    assert (call.failure, call.failure_detail) == (FailureReason.SESSION_START_FAILED, "gone")
+
+
+@pytest.mark.parametrize("refusal", [CommandFailed("execute speak", "-ERR no"), EslConnectionLost("away")])
+def test_a_refused_step_breaks_the_flow(bench: type[Bench], refusal: Exception) -> None:
+    at = bench(a_call())
+    at.switch.refuses = refusal
+    call = at.run()
+    assert call.failure is FailureReason.FLOW_ERROR
+    assert "step a" in (call.failure_detail or "")
+
+
+def test_a_completion_that_comes_with_the_hang_up_says_nothing_of_the_step(bench: type[Bench]) -> None:
+    at = bench(a_call(), "steps: [{id: a, play: a.wav}]")
+    at.switch.completes = False
+    supervisor = at.supervisor
+    at.runner.post(i.Begin())
+    supervisor.spawn("run", at.runner.run)
+
+    def hang_up() -> None:
+        going = {"Answer-State": "hangup"}
+        at.runner.post(event("CHANNEL_HANGUP", **going))
+        at.runner.post(event("CHANNEL_EXECUTE_COMPLETE", **going, **{"Application-Response": "PLAYBACK ERROR"}))
+        at.runner.post(HANGUP)
+
+    supervisor.spawn_later(0.05, "far end", hang_up)
+    assert at.runner.done.wait(10)
+    assert (at.runner.call.status, at.runner.call.failure) == (Status.COMPLETED, None)
+
+
+def test_a_flood_of_events_ends_the_call_and_nothing_else(bench: type[Bench]) -> None:
+    at = bench(a_call())
+    for _ in range(MAILBOX + 10):
+        at.runner.post(event("CHANNEL_CREATE"))
+    call = at.run()
+    assert call.status is Status.FAILED
+    assert "more events" in (call.failure_detail or "")
+
+
+def test_a_store_that_refuses_for_a_while_loses_nothing(bench: type[Bench]) -> None:
+    at = bench(a_call(), store_faults=6)
+    call = at.run()
+    assert call.status is Status.COMPLETED
+    assert at.kept[-1][0] is Status.COMPLETED
+    assert at.told == [Notice.ANSWERED, Notice.COMPLETED]
+
+
+def test_a_fault_of_ours_still_ends_the_call(bench: type[Bench]) -> None:
+    at = bench(a_call(), ZeroDivisionError("a bug"))
+    call = at.run()
+    assert (call.status, call.failure_detail) == (Status.FAILED, "internal fault: ZeroDivisionError")
+    assert Notice.FAILED in at.told
