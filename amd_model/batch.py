@@ -93,7 +93,7 @@ class BatchEngine:
         events: dict[Analysis, list[AmdEvent]] = {}
         ticks = 0
         for _ in range(MAX_TICKS_A_RUN):
-            ready = [analysis for analysis in due if analysis.due and not analysis.finished]
+            ready = [one for one in due if len(one.audio) >= WINDOW_BYTES and not one.finished]
             if not ready:
                 break
             for start in range(0, len(ready), CHUNK):
