@@ -529,6 +529,8 @@ def test_without_a_handler_events_are_only_counted(bench: Bench) -> None:
 class Flood:
     """A peer in a native thread: unlike a greenlet it goes on writing while the reader has the hub."""
 
+    SECONDS = 1.5
+
     def __init__(self, frame: bytes) -> None:
         original = monkey.get_original("socket", "socket")
         self._listener = original(plain.AF_INET, plain.SOCK_STREAM)
@@ -544,7 +546,9 @@ class Flood:
         sock.sendall(b"Content-Type: auth/request\n\n")
         sock.recv(1_000)
         sock.sendall(b"Content-Type: command/reply\nReply-Text: +OK accepted\n\n")
-        until = CLOCK.monotonic() + 2.0  # so that a reader that never yields fails its test and does not hang it
+        until = (
+            CLOCK.monotonic() + self.SECONDS
+        )  # so that a reader that never yields fails its test and does not hang it
         with contextlib.suppress(OSError):
             while CLOCK.monotonic() < until:
                 sock.sendall(self._frame)
@@ -560,12 +564,13 @@ def test_a_flood_of_events_starves_nobody(bench: Bench) -> None:
     """A `recv` that always finds bytes never yields by itself; the hub's other greenlets must run all the same."""
     flood = Flood(event("CHANNEL_ANSWER", Unique_ID=new_uuid(), Padding="x" * 3_000) * 40)
     client = bench.client(flood.port)
-    client.connect()
+    until = CLOCK.monotonic() + Flood.SECONDS / 2
+    client.connect()  # the flood begins right behind the log-in: a starved caller would not even come back from here
     turns = 0
-    until = CLOCK.monotonic() + 0.5
     while CLOCK.monotonic() < until:
         gevent.sleep(0.001)
         turns += 1
+    assert not client.lost.is_set(), "the flood was over before it was measured"
     client.stop()
     flood.join()
     assert client.events_seen > 1_000
