@@ -22,6 +22,7 @@ _SPEECH_ENTER, _SPEECH_STAY = 0.6, 0.35
 _SPEECH_FRAMES = 3  # 60 ms: shorter is a click
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
 _BEFORE_BEEP_MS = 500
+_LEAST_LIVE = 0.35  # however long the silence: below this another class is likelier
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
 _CORRECTION_TICKS = 10
 
@@ -31,7 +32,7 @@ class Policy:
     """Probabilities at which the risk of a mistake is worth the time saved; silences in milliseconds.
 
     ``live_*``: a person is told when silent for ``live_silence_ms`` with probability ``live``; the longer the
-    silence, the lower the demand, down to ``live_late`` after the call's after-greeting silence.
+    silence, the lower the demand: ``live_late`` at the call's after-greeting silence, less after it.
     """
 
     live: float = 0.9
@@ -206,12 +207,10 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
 
 
 def _live_demand(policy: Policy, options: AmdOptions, silence: int) -> float:
-    """Linear from ``live`` at the shortest silence to ``live_late`` at the after-greeting silence."""
-    span = options.after_greeting_silence_ms - policy.live_silence_ms
-    if silence >= options.after_greeting_silence_ms or span <= 0:
-        return policy.live_late
+    """Linear from ``live`` at the shortest silence through ``live_late`` at the after-greeting silence, and on."""
+    span = max(100, options.after_greeting_silence_ms - policy.live_silence_ms)
     part = (silence - policy.live_silence_ms) / span
-    return policy.live + (policy.live_late - policy.live) * part
+    return max(_LEAST_LIVE, policy.live + (policy.live_late - policy.live) * part)
 
 
 def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, now: int) -> list[AmdEvent]:

@@ -3,7 +3,7 @@
     python -m training.tune --run RUN [--cache DIR] [--tries 150] [--report]
 
 Searches ``Policy`` at random for the lowest cost on dev: a person taken for anything else counts
-``PERSON_COST``, every other mistake 1, and each second waited a little. Writes the policy into the run's
+``PERSON_COST``, every other mistake 1, each second waited a little, a person's dead air more. Writes the policy into the run's
 card; ``--report`` prints the figures of the chosen one.
 """
 
@@ -31,7 +31,9 @@ from training.compose import DEV
 from training.dataset import Shard, join, shards
 
 PERSON_COST: Final = 2.0
-_SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.008, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
+DEAD_AIR_AFTER_S: Final = 1.0  # longer, and people hang up
+DEAD_AIR: Final = 0.4
+_SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.02, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
 _NO_RULE: Final = (Verdict.UNKNOWN, 0)
 
 
@@ -86,10 +88,11 @@ def cost(model: LoadedModel, policy: Policy, cases: Sequence[Labelled], rows: Se
         event = events_of(model, row, options, policy)[0]
         if event.result is not case.label:
             total += PERSON_COST if case.label is Verdict.LIVE_PERSON else 1.0
-        waited = event.at_ms
+        waited = event.at_ms / 1_000
         if case.label is Verdict.LIVE_PERSON:
-            waited -= case.turn_end_ms
-        total += _SECOND[case.label] * max(0.0, waited / 1_000)
+            waited = max(0.0, waited - case.turn_end_ms / 1_000)
+            total += DEAD_AIR * max(0.0, waited - DEAD_AIR_AFTER_S)
+        total += _SECOND[case.label] * waited
     return total / len(cases)
 
 
@@ -104,7 +107,7 @@ def search(
         if attempt < tries // 2:
             candidate = Policy(
                 live=float(random.uniform(0.6, 0.985)),
-                live_late=float(random.uniform(0.2, 0.75)),
+                live_late=float(random.uniform(0.4, 0.95)),
                 live_silence_ms=int(random.choice([150, 200, 250, 300, 400])),
                 machine=float(1 - np.exp(random.uniform(np.log(0.004), np.log(0.2)))),
                 machine_silence=float(1 - np.exp(random.uniform(np.log(0.01), np.log(0.4)))),

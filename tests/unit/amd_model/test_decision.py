@@ -75,7 +75,7 @@ def test_silence_is_unknown_after_the_initial_silence():
 
 
 def test_ringback_is_named():
-    ring = [sure("unknown", measures=tone(440, 480))] * 10 + [sure("unknown")] * 50
+    ring = [sure("unknown", measures=tone(480, 620))] * 10 + [sure("unknown")] * 50
     (event,), _ = story(ring)
     assert (event.result, event.reason) == (Verdict.UNKNOWN, Reason.RINGBACK)
 
