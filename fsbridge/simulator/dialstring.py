@@ -49,7 +49,9 @@ def split_words(text: str, separator: str = " ") -> list[str]:
     for character in characters:
         if character == "\\":
             following = next(characters, "")
-            word.append(following if following in "'\\" + separator else character + following)
+            # Words are split again at the variables' separator: only that pass takes the backslash away.
+            final = separator != " " and following in ("'", "\\", separator)
+            word.append(following if final else character + following)
         elif character == "'":
             quoted = not quoted
             if separator == " ":
@@ -113,8 +115,13 @@ def _closing(word: str) -> int:
     """The index of the brace that closes the first one, -1 if none: braces nest and quotes hide them."""
     depth = 0
     quoted = False
+    escaped = False
     for index, character in enumerate(word):
-        if character == "'":
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = True
+        elif character == "'":
             quoted = not quoted
         elif quoted:
             continue

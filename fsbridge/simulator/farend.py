@@ -29,6 +29,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -216,6 +217,7 @@ def load_book(path: str | Path) -> FarEndBook:
     return parse_book(document, file.parent)
 
 
+@lru_cache(maxsize=1)
 def default_book() -> FarEndBook:
     """The book that comes with the simulator (farends.yaml)."""
     return load_book(DEFAULT_BOOK)

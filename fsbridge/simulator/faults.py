@@ -27,11 +27,11 @@ class Faults:
         """When above 0, what is sent goes out in pieces of this many bytes."""
 
     def drop_connection(self) -> None:
-        """Close every event-socket connection now, without a disconnect notice."""
+        """Close every event-socket connection, without a disconnect notice, once what is queued has been sent."""
         self._drop_connections()
 
     def drop_after(self, event: str, times: int = 1) -> None:
-        """Close every connection right after this event has been queued for its listeners."""
+        """Close every connection so that this event is the last thing its listeners hear."""
         self._drop_after[event] = times
 
     def lose_event(self, event: str, times: int = 1) -> None:

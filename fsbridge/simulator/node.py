@@ -33,8 +33,8 @@ class Listener(Protocol):
 
     def deliver(self, event: Event) -> None: ...
 
-    def cut(self) -> None:
-        """Close at once, without a word."""
+    def close_after_queue(self) -> None:
+        """Close, without a notice, once what is queued has been sent."""
         ...
 
 
@@ -192,7 +192,7 @@ class Node:
 
     def drop_listeners(self) -> None:
         for listener in list(self.listeners):
-            listener.cut()
+            listener.close_after_queue()
 
     def heartbeat(self) -> None:
         """One HEARTBEAT with the node's figures."""

@@ -94,8 +94,10 @@ class Scheduler:
     def run(self) -> None:
         """Run callbacks as they fall due until `stop`: the body of the simulator's one pacing task."""
         while not self._stopped:
-            self._run_due(self.clock_now(), _TURN)
             self._wake.clear()
+            self._run_due(self.clock_now(), _TURN)
+            if self._stopped:
+                break
             seconds = 60.0
             if self._heap:
                 seconds = max((self._heap[0][0] - self.clock_now()) / self.speed, 0.0)

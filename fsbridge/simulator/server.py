@@ -63,8 +63,17 @@ class Connection:
 
     def cut(self) -> None:
         self._cut = True
+        self._end(gevent.socket.SHUT_RDWR)
+
+    def close_after_queue(self) -> None:
+        self._closing = True
+        self._end(gevent.socket.SHUT_RD)
+
+    def _end(self, how: int) -> None:
         self._node.listeners.discard(self)
         self._wakeup.set()
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(how)
 
     def _send(self, data: bytes) -> None:
         self._out.append(data)
@@ -109,8 +118,6 @@ class Connection:
             log.info("simulator_write_ended", reason=str(error))
         finally:
             self.cut()
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(gevent.socket.SHUT_RDWR)
             self._socket.close()
 
     def _transmit(self, data: bytes) -> None:

@@ -422,6 +422,7 @@ def test_connections_can_be_dropped_now_or_after_an_event() -> None:
         b.originate("1555", A)
         b.advance(2.5)
         wait_until(lambda: b.client.ended)
+        assert b.client.events[-1].name == "CHANNEL_ANSWER"
         assert A in b.simulator.node.channels
         other = Client(b.simulator.port, b.supervisor).login()
         b.simulator.faults.drop_connection()

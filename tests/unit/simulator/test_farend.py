@@ -1,0 +1,208 @@
+"""Far-end scripts as data, and the dial strings that reach them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fsbridge.simulator import causes, dialstring
+from fsbridge.simulator.farend import (
+    Answer,
+    FarEndError,
+    Loop,
+    Play,
+    Reject,
+    Ring,
+    Tone,
+    default_book,
+    load_book,
+    parse_book,
+    parse_script,
+)
+from fsbridge.simulator.faults import Faults
+
+pytestmark = pytest.mark.unit
+
+
+def problem(steps: object) -> str:
+    with pytest.raises(FarEndError) as caught:
+        parse_script("x", "1", steps)
+    return str(caught.value)
+
+
+def test_the_built_in_numbers_are_who_they_should_be() -> None:
+    book = default_book()
+    names = [getattr(book.find(f"+155501000{n:02}"), "name", "") for n in range(1, 11)]
+    assert names == [
+        "live_person",
+        "answering_machine",
+        "fax",
+        "busy",
+        "rings_out",
+        "silence",
+        "not_found",
+        "unavailable",
+        "hangs_up",
+        "presses_digits",
+    ]
+    assert book.find("15550100003") is book.find("+15550100003") is book.find("FAX")
+    assert getattr(book.find("+441632960000"), "name", "") == "person"
+
+
+def test_the_first_entry_that_matches_answers() -> None:
+    mine = parse_script("mine", ["+1555*", "bob"], ["busy"])
+    book = default_book().with_first(mine)
+    assert book.find("15550100001") is mine
+    assert book.find("Bob") is mine
+    assert book.find("fax") is not mine
+    assert parse_book({"far_ends": [{"name": "a", "match": "1", "steps": ["busy"]}]}).find("2") is None
+
+
+def test_steps_are_read() -> None:
+    steps = parse_script(
+        "x",
+        "1",
+        [
+            {"ring": 2},
+            "answer",
+            {"play": ["person-hello.flac", "person-amelia"]},
+            {"tone": {"hz": [440, 480], "level": -20}},
+            {"loop": {"times": 2, "steps": [{"silence": 0.5}]}},
+            {"reject": 486},
+            "beep",
+            "fax",
+            "hangup",
+            {"listen": None},
+        ],
+    ).steps
+    assert steps[:2] == (Ring(2.0), Answer())
+    assert isinstance(steps[2], Play)
+    assert [Path(file).name for file in steps[2].files] == ["person-hello.flac", "person-amelia.flac"]
+    assert steps[3] == Tone((440.0, 480.0), 1.0, -20.0)
+    assert isinstance(steps[4], Loop)
+    assert steps[5] == Reject(486)
+
+
+@pytest.mark.parametrize(
+    ("steps", "words"),
+    [
+        ([], "steps: must be a list of at least one step"),
+        (["sing"], "steps[0] sing: no such step; known are ring"),
+        ([{"ring": 1, "answer": 2}], "steps[0]: must be a word or a mapping with one key"),
+        ([{"ring": "long"}], "ring: must be seconds from 0 to 86400"),
+        ([{"ring": True}], "ring: must be seconds"),
+        ([{"silence": -1}], "silence: must be seconds"),
+        ([{"answer": 3}], "answer: takes no value"),
+        ([{"play": 3}], "play: must be a file name or a list of them"),
+        ([{"play": "nothing.wav"}], "play: nothing.wav: no such file"),
+        ([{"dtmf": "1;2"}], "dtmf: must be 1 to 64 of"),
+        ([{"wait_dtmf": {}}], "wait_dtmf: needs digits"),
+        ([{"wait_dtmf": 3}], "wait_dtmf: must be a mapping of digits, until, seconds"),
+        ([{"listen": {"loud": 1}}], "listen.loud: unknown; known are quiet, seconds"),
+        ([{"record": {"quiet": "x"}}], "record.quiet: must be seconds"),
+        ([{"tone": {"hz": 5000}}], "tone.hz: must be one to four frequencies below 4000"),
+        ([{"tone": {"level": 3}}], "tone.level: must be decibels from -90 to 0"),
+        ([{"loop": {"times": -1, "steps": ["answer"]}}], "loop.times: must be a whole number"),
+        ([{"loop": {"steps": ["answer"]}}], "loop: would turn without time passing"),
+        ([{"hangup": "because"}], "hangup: must be a hang-up cause"),
+        ([{"reject": 200}], "reject: must be a SIP status from 400 to 699"),
+    ],
+)
+def test_a_wrong_step_is_named_with_its_place(steps: object, words: str) -> None:
+    assert words in problem(steps)
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [{"dtmf": "1"}, {"wait_dtmf": {"digits": 1}}, {"listen": {}}, {"record": {}}, {"play": "person-hello.flac"},
+     {"fax": 1}, {"loop": {"times": 2, "steps": [{"tone": {}}]}}, "never_answer"],
+)  # fmt: skip
+def test_loops_in_which_time_passes_are_fine(inner: object) -> None:
+    assert parse_script("x", "1", [{"loop": {"steps": ["answer", inner]}}]).steps
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        (None, "must be a mapping with the one key far_ends"),
+        ({"far_ends": []}, "far_ends: must be a list of at least one far end"),
+        ({"far_ends": [3]}, "far_ends[0]: must be a mapping with name, match and steps"),
+        ({"far_ends": [{"name": "", "match": "1", "steps": ["busy"]}]}, "far_ends[0].name: must be a text"),
+        ({"far_ends": [{"name": "x", "match": 155, "steps": ["busy"]}]}, "far_ends[0] (x).match: must be a number"),
+        ({"far_ends": [{"name": "x", "match": "1", "steps": ["busy"], "colour": 1}]}, "far_ends[0].colour: unknown"),
+    ],
+)
+def test_a_wrong_document_is_named_with_its_place(document: object, words: str) -> None:
+    with pytest.raises(FarEndError) as caught:
+        parse_book(document)
+    assert words in str(caught.value)
+
+
+def test_every_fault_of_a_file_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "ends.yaml"
+    file.write_text("far_ends: [{name: a, match: '1', steps: [sing, {ring: x}]}]", encoding="utf-8")
+    with pytest.raises(FarEndError) as caught:
+        load_book(file)
+    assert len(caught.value.problems) == 2
+    file.write_text("far_ends: [", encoding="utf-8")
+    with pytest.raises(FarEndError, match="is not YAML"):
+        load_book(file)
+    with pytest.raises(FarEndError, match="cannot be read"):
+        load_book(tmp_path / "none.yaml")
+
+
+def test_sounds_beside_a_file_are_found(tmp_path: Path) -> None:
+    from fsbridge.simulator import sound
+
+    sound.write_wav(str(tmp_path / "mine.wav"), b"\x01\x02" * 80)
+    file = tmp_path / "ends.yaml"
+    file.write_text("far_ends: [{name: a, match: '*', steps: [answer, {play: mine}]}]", encoding="utf-8")
+    step = load_book(file).entries[0].steps[1]
+    assert step == Play((str(tmp_path / "mine.wav"),))
+
+
+# Dial strings
+
+
+def test_a_dial_string_is_read_as_freeswitch_reads_it() -> None:
+    dial = dialstring.parse(
+        "{^^;a=1;b='x y;z';c=${uuid}-;novalue}{d=it\\'s}sofia/gateway/gw/+1555 &playback(a.wav) XML default"
+    )
+    assert dial.variables == {"a": "1", "b": "x y;z", "c": "-", "d": "it's"}
+    assert (dial.gateway, dial.profile, dial.target, dial.user) == ("gw", "external", "+1555", "+1555")
+    assert (dial.application, dial.application_argument) == ("playback", "a.wav")
+    assert dialstring.parse("sofia/internal/sip:bob@h:5060 &park()").user == "bob"
+
+
+@given(st.text(max_size=60))
+def test_any_dial_string_is_read_or_refused(text: str) -> None:
+    for argument in (text, f"{{{text}}}sofia/gateway/g/1 &park()", f"sofia/external/{text} &park()"):
+        with suppress(dialstring.DialStringInvalid):
+            assert dialstring.parse(argument).target
+
+
+def test_causes() -> None:
+    assert causes.of_status(486) == "USER_BUSY"
+    assert causes.of_status(499) == "NORMAL_UNSPECIFIED"
+    assert causes.q850("ORIGINATOR_CANCEL") == 16
+    assert causes.q850("SOMETHING_NEW") == 31
+    assert causes.phrase(486) == "Busy Here"
+    assert causes.phrase(499) == "Failure"
+    assert all(causes.of_status(status) in causes.CODES for status in range(400, 700))
+
+
+def test_a_fault_strikes_as_often_as_it_was_armed() -> None:
+    faults = Faults(lambda: None)
+    faults.lose_event("A", 2)
+    assert [faults.loses("A", ""), faults.loses("A", ""), faults.loses("A", "")] == [True, True, False]
+    faults.never_reply("api st")
+    assert [faults.swallows("api status"), faults.swallows("api status")] == [True, False]
+    faults.delay_event("x::y", 2.0)
+    assert faults.delay_of("CUSTOM", "x::y") == 2.0
+    assert faults.delay_of("CUSTOM", "") == 0.0
+    faults.duplicate_uuid()
+    assert [faults.takes_uuid(), faults.takes_uuid()] == [True, False]
