@@ -41,8 +41,10 @@ BACKLOG = 1_024
 MAX_LAG_S = 0.150
 """A slot that ends this long after its time is late; several in the last second refuse new streams."""
 LATE_SLOTS = 5
-MAX_BUSY = 0.92
-"""Share of the last second spent in slots above which the worker takes nothing more."""
+MAX_BUSY = 0.85
+"""Share of the time that slots may take, the new stream included: handshakes and bursts need the rest."""
+ENOUGH_STREAMS = 100
+"""From here on a slot's time is the streams' and not its own, so it tells what one stream more would cost."""
 SPARE_SOCKETS = 3
 """Open sockets for each place in the batch: streams with a verdict stay connected while their call lives."""
 SPARE_FILES = 64
@@ -104,16 +106,19 @@ class Timetable:
     def __init__(self, now: float) -> None:
         self._due = now
         self._ended_by_group = [now - CYCLE_S + SLOT_S * group for group in range(GROUPS)]
-        self._recent: deque[tuple[float, float, float]] = deque()
+        self._recent: deque[tuple[float, float, float, int]] = deque()
         self._group = 0
 
-    def ran(self, started: float, ended: float) -> None:
-        """A slot ran. Its lag is what its group waited beyond a cycle, plus the time it took."""
+    def ran(self, started: float, ended: float, streams: int) -> None:
+        """A slot ran, with `streams` under analysis.
+
+        Its lag is what its group waited beyond a cycle, plus the time it took.
+        """
         group = self._group
         self._group = (group + 1) % GROUPS
         waited = started - self._ended_by_group[group] - CYCLE_S
         self._ended_by_group[group] = started
-        self._recent.append((ended, max(0.0, waited) + ended - started, ended - started))
+        self._recent.append((ended, max(0.0, waited) + ended - started, ended - started, streams))
         while self._recent[0][0] < ended - 1.0:
             self._recent.popleft()
         # Keep the rhythm after one late slot, but do not run a backlog of slots that are a cycle old.
@@ -126,18 +131,26 @@ class Timetable:
     @property
     def lag_s(self) -> float:
         """The worst lag of the last second."""
-        return max((lag for _, lag, _ in self._recent), default=0.0)
+        return max((lag for _, lag, _, _ in self._recent), default=0.0)
 
     @property
     def busy(self) -> float:
         """Share of the last second spent in slots."""
-        return sum(spent for _, _, spent in self._recent)
+        return sum(spent for _, _, spent, _ in self._recent)
 
-    @property
-    def overloaded(self) -> bool:
-        """True when a further stream would make the others late."""
-        late = sum(lag > MAX_LAG_S for _, lag, _ in self._recent)
-        return late >= LATE_SLOTS or (self.busy > MAX_BUSY and len(self._recent) >= 2 * GROUPS)
+    def overloaded(self, streams: int) -> bool:
+        """True when a stream more than `streams` would make the others late.
+
+        Time spent follows the streams only a second later, and many may ask within it; so what counts is the
+        time that `streams` and one more will take, judged by what those of the last second took.
+        """
+        if sum(lag > MAX_LAG_S for _, lag, _, _ in self._recent) >= LATE_SLOTS:
+            return True
+        if len(self._recent) < 2 * GROUPS:
+            return False
+        seen = sum(count for _, _, _, count in self._recent) / len(self._recent)
+        growth = (streams + 1) / seen if seen >= ENOUGH_STREAMS else 1.0
+        return self.busy * growth > MAX_BUSY
 
 
 class AmdServer:
@@ -273,7 +286,7 @@ class AmdServer:
         started = self._clock()
         ticks = self._sweep.turn()
         ended = self._clock()
-        self._timetable.ran(started, ended)
+        self._timetable.ran(started, ended, self._sweep.active)
         self.metrics.ticks.inc(ticks)
         self.metrics.busy.inc(ended - started)
 
@@ -370,7 +383,7 @@ class AmdServer:
             return "full"
         if self._sweep.active + self._sweep.draining >= self.max_sockets:
             return "sockets"
-        return "overloaded" if self._timetable.overloaded else None
+        return "overloaded" if self._timetable.overloaded(self._sweep.active) else None
 
     def _page(self, request: websocket.Request) -> bytes:
         """The answer to a plain HTTP request."""
