@@ -5,7 +5,8 @@ without a switch. Its events and replies are held to recorded conversations with
 Only outbound legs exist: no SIP, no RTP, no bridge.
 """
 
-from fsbridge.simulator.farend import FarEnd, FarEndBook, FarEndError, default_book, load_book, parse_script
+from fsbridge.simulator.farend import FarEnd, FarEndBook
+from fsbridge.simulator.farend_file import FarEndError, default_book, load_book, parse_script
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.settings import SimulatorSettings
 from fsbridge.simulator.simulator import Simulator, run

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from fsbridge.simulator import causes, wire
 from fsbridge.simulator.apps import schedule_hangup, send_digits
 from fsbridge.simulator.channel import Channel
+from fsbridge.simulator.channel_headers import all_headers
 from fsbridge.simulator.node import Node, TapRequest
 from fsbridge.simulator.recording import Recorder
 
@@ -47,7 +48,7 @@ def _dump(node: Node, argument: str) -> str:
     channel = node.channels.get(channel_uuid)
     if channel is None:
         return NO_SUCH_CHANNEL
-    headers = node.preamble("CHANNEL_DATA") + channel.all_headers()
+    headers = node.preamble("CHANNEL_DATA") + all_headers(channel)
     if form.strip() == "json":
         return wire.json_bytes(dict(headers)).decode()
     return wire.plain_headers(headers) + "\n"

@@ -11,32 +11,12 @@ from typing import TYPE_CHECKING
 
 from fsbridge.simulator import causes
 from fsbridge.simulator.audio_lines import FRAME_SECONDS, RATE, Line
+from fsbridge.simulator.channel_headers import CALLSTATE_NUMBERS, Header, all_headers, basic_headers
 from fsbridge.simulator.execution import Execution
 
 if TYPE_CHECKING:
     from fsbridge.simulator.node import Node, Tap
     from fsbridge.simulator.recording import Recorder
-
-Header = tuple[str, str]
-
-_STATE_NUMBERS = {
-    "CS_NEW": 0,
-    "CS_INIT": 1,
-    "CS_ROUTING": 2,
-    "CS_EXECUTE": 4,
-    "CS_CONSUME_MEDIA": 7,
-    "CS_HANGUP": 10,
-    "CS_REPORTING": 11,
-    "CS_DESTROY": 12,
-    "CS_NONE": 13,
-}
-_CALLSTATE_NUMBERS = {"DOWN": 0, "DIALING": 1, "RINGING": 2, "EARLY": 3, "ACTIVE": 4, "HANGUP": 7}
-
-_CODEC = [
-    (f"Channel-{way}-Codec-{what}", value)
-    for way in ("Read", "Write")
-    for what, value in (("Name", "PCMU"), ("Rate", "8000"), ("Bit-Rate", "64000"))
-]
 
 # Variables that the media negotiation leaves, as in tests/traces/answered_gateway.jsonl.
 _MEDIA_VARIABLES = {
@@ -121,67 +101,12 @@ class Channel:
 
     # Events
 
-    def basic_headers(self) -> list[Header]:
-        """The headers of every event of this channel, variables aside."""
-        caller = (self.number, self.number) if self.flipped else (self.caller_name, self.caller_number)
-        callee = ("", self.caller_number) if self.flipped else (self._callee_name(), self.number)
-        times = self.times
-        headers: list[Header] = [
-            ("Channel-State", self.state),
-            ("Channel-Call-State", self.callstate),
-            ("Channel-State-Number", str(_STATE_NUMBERS[self.state])),
-            ("Channel-Name", self.name),
-            ("Unique-ID", self.uuid),
-            ("Call-Direction", "outbound"),
-            ("Presence-Call-Direction", "outbound"),
-            ("Channel-HIT-Dialplan", "true" if self.hit_dialplan else "false"),
-            ("Channel-Call-UUID", self.uuid),
-            ("Answer-State", self.answer_state),
-        ]
-        if self.cause:
-            headers.append(("Hangup-Cause", self.cause))
-        if self.media:
-            headers += _CODEC
-        if not self.number:
-            return headers
-        headers += [
-            ("Caller-Direction", "outbound"),
-            ("Caller-Logical-Direction", "outbound"),
-            *([("Caller-Caller-ID-Name", caller[0])] if caller[0] else []),
-            ("Caller-Caller-ID-Number", caller[1]),
-            ("Caller-Orig-Caller-ID-Number", self.caller_number),
-            *([("Caller-Callee-ID-Name", callee[0])] if callee[0] else []),
-            ("Caller-Callee-ID-Number", callee[1]),
-            *([("Caller-Network-Addr", "127.0.0.1")] if times["progress"] or self.media else []),
-            ("Caller-ANI", self.caller_number),
-            ("Caller-Destination-Number", self.number),
-            ("Caller-Unique-ID", self.uuid),
-            ("Caller-Source", "src/switch_ivr_originate.c"),
-            ("Caller-Context", "default"),
-            ("Caller-Channel-Name", self.name),
-            ("Caller-Profile-Index", "1"),
-            ("Caller-Profile-Created-Time", str(times["created"])),
-            ("Caller-Channel-Created-Time", str(times["created"])),
-            ("Caller-Channel-Answered-Time", str(times["answered"])),
-            ("Caller-Channel-Progress-Time", str(times["progress"])),
-            ("Caller-Channel-Progress-Media-Time", str(times["early"])),
-            ("Caller-Channel-Hangup-Time", str(times["hangup"])),
-        ]
-        return headers
-
-    def _callee_name(self) -> str:
-        return self.number if self.media else "Outbound Call"
-
     def vanish(self) -> None:
         """End a channel that never came to be (an unknown gateway): no name, no caller, no variables yet."""
         self.variables.clear()
         self.name = "N/A"
         self.number = ""
         self.destroy()
-
-    def all_headers(self) -> list[Header]:
-        """Basic headers and every variable."""
-        return self.basic_headers() + [(f"variable_{name}", value) for name, value in self.variables.items()]
 
     def fire(
         self,
@@ -197,7 +122,7 @@ class Channel:
         """Send an event of this channel: `before` its headers, `extra` after them."""
 
         def headers() -> list[Header]:
-            own = self.all_headers() if variables else self.basic_headers()
+            own = all_headers(self) if variables else basic_headers(self)
             return [*before, *own, *extra]
 
         self.node.fire(name, headers, subclass=subclass, body=body, first=first)
@@ -225,7 +150,7 @@ class Channel:
     def set_callstate(self, callstate: str) -> None:
         before = [
             ("Original-Channel-Call-State", self.callstate),
-            ("Channel-Call-State-Number", str(_CALLSTATE_NUMBERS[callstate])),
+            ("Channel-Call-State-Number", str(CALLSTATE_NUMBERS[callstate])),
         ]
         self.callstate = callstate
         self.fire("CHANNEL_CALLSTATE", variables=False, before=before)

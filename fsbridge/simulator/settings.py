@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fsbridge.simulator.farend import FarEndBook, default_book
+from fsbridge.simulator.farend import FarEndBook
+from fsbridge.simulator.farend_file import default_book
 
 
 @dataclass(frozen=True, slots=True)

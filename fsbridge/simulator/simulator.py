@@ -10,7 +10,7 @@ from gevent.event import Event
 
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.simulator import api
-from fsbridge.simulator.farend import default_book, load_book
+from fsbridge.simulator.farend_file import default_book, load_book
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.node import Message, Node
 from fsbridge.simulator.scheduler import Scheduler

@@ -10,19 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsbridge.simulator import causes, dialstring
-from fsbridge.simulator.farend import (
-    Answer,
-    FarEndError,
-    Loop,
-    Play,
-    Reject,
-    Ring,
-    Tone,
-    default_book,
-    load_book,
-    parse_book,
-    parse_script,
-)
+from fsbridge.simulator.farend import Answer, Loop, Play, Reject, Ring, Tone
+from fsbridge.simulator.farend_file import FarEndError, default_book, load_book, parse_book, parse_script
 from fsbridge.simulator.faults import Faults
 
 pytestmark = pytest.mark.unit
