@@ -22,6 +22,7 @@ _SPEECH_ENTER, _SPEECH_STAY = 0.6, 0.35
 _SPEECH_FRAMES = 3  # 60 ms: shorter is a click
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
 _BEFORE_BEEP_MS = 500
+_SHORT_MS = 1_000
 _LEAST_LIVE = 0.35  # however long the silence: below this another class is likelier
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
 _CORRECTION_TICKS = 10
@@ -33,10 +34,12 @@ class Policy:
 
     ``live_*``: a person is told when silent for ``live_silence_ms`` with probability ``live``; the longer the
     silence, the lower the demand: ``live_late`` at the call's after-greeting silence, less after it.
+    ``live_short`` scales the demand for an answer of a word or two, which is rarely the start of a greeting.
     """
 
     live: float = 0.9
     live_late: float = 0.5
+    live_short: float = 1.0
     live_silence_ms: int = 200
     machine: float = 0.95
     machine_silence: float = 0.9
@@ -192,7 +195,7 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     if fax >= policy.fax and now >= 800:
         return [_tell(state, Verdict.FAX, fax, Reason.FAX_TONE, now)]
     if spoken:
-        if silence >= policy.live_silence_ms and live >= _live_demand(policy, options, silence):
+        if silence >= policy.live_silence_ms and live >= _live_demand(state, options, silence):
             return [_tell(state, Verdict.LIVE_PERSON, live, Reason.SHORT_GREETING, now)]
         if machine >= (policy.machine if silence < 300 else policy.machine_silence):
             reason = Reason.LONG_GREETING if state.speech_ms >= _PHRASE_MS else Reason.PHRASE
@@ -206,11 +209,13 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     return []
 
 
-def _live_demand(policy: Policy, options: AmdOptions, silence: int) -> float:
+def _live_demand(state: DecisionState, options: AmdOptions, silence: int) -> float:
     """Linear from ``live`` at the shortest silence through ``live_late`` at the after-greeting silence, and on."""
+    policy = state.policy
     span = max(100, options.after_greeting_silence_ms - policy.live_silence_ms)
     part = (silence - policy.live_silence_ms) / span
-    return max(_LEAST_LIVE, policy.live + (policy.live_late - policy.live) * part)
+    demand = policy.live + (policy.live_late - policy.live) * part
+    return max(_LEAST_LIVE, demand * policy.live_short if state.speech_ms < _SHORT_MS else demand)
 
 
 def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, now: int) -> list[AmdEvent]:

@@ -95,8 +95,16 @@ class Service:
             tap_connect_s=settings.amd.connect_timeout_s,
             max_call_s=settings.dialing.max_call_s,
         )
-        began = self.metrics.call_began
-        parts = Parts(self.supervisor, self.clock, limits, self._keep, began, self._seen, flows.find)
+        parts = Parts(
+            supervisor=self.supervisor,
+            clock=self.clock,
+            limits=limits,
+            keep=self._keep,
+            began=self.metrics.call_began,
+            seen=self._seen,
+            flow=flows.find,
+            other_worker=lambda url: self.workers.choose(avoid=[url]),
+        )
         self.calls = CallService(
             settings=settings,
             clock=self.clock,

@@ -31,8 +31,7 @@ from training.compose import DEV
 from training.dataset import Shard, join, shards
 
 PERSON_COST: Final = 2.0
-DEAD_AIR_AFTER_S: Final = 1.0  # longer, and people hang up
-DEAD_AIR: Final = 0.4
+DEAD_AIR: Final = 0.4  # a second of it, beyond what is aimed at: people hang up
 _SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.02, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
 _NO_RULE: Final = (Verdict.UNKNOWN, 0)
 
@@ -90,8 +89,10 @@ def cost(model: LoadedModel, policy: Policy, cases: Sequence[Labelled], rows: Se
             total += PERSON_COST if case.label is Verdict.LIVE_PERSON else 1.0
         waited = event.at_ms / 1_000
         if case.label is Verdict.LIVE_PERSON:
+            # What is aimed at: 0.6 s after a long answer's end, 1 s after a short one's first word.
+            aim = max(case.turn_end_ms + 600, case.first_word_ms + 1_000) / 1_000
+            total += DEAD_AIR * min(1.0, max(0.0, waited - aim))
             waited = max(0.0, waited - case.turn_end_ms / 1_000)
-            total += DEAD_AIR * max(0.0, waited - DEAD_AIR_AFTER_S)
         total += _SECOND[case.label] * waited
     return total / len(cases)
 
@@ -108,6 +109,7 @@ def search(
             candidate = Policy(
                 live=float(random.uniform(0.6, 0.985)),
                 live_late=float(random.uniform(0.4, 0.95)),
+                live_short=float(random.uniform(0.5, 1.0)),
                 live_silence_ms=int(random.choice([150, 200, 250, 300, 400])),
                 machine=float(1 - np.exp(random.uniform(np.log(0.004), np.log(0.2)))),
                 machine_silence=float(1 - np.exp(random.uniform(np.log(0.01), np.log(0.4)))),
@@ -119,10 +121,15 @@ def search(
                 name: 1 - (1 - getattr(best, name)) * float(np.exp(random.normal(0, 0.3)))
                 for name in ("live", "machine", "machine_silence", "fax", "unknown")
             }
+            short = best.live_short + float(random.normal(0, 0.06))
             late = best.live_late + float(random.normal(0, 0.06))
             silence = max(100, best.live_silence_ms + int(random.choice([-50, 0, 50])))
             candidate = replace(
-                best, live_late=max(0.05, late), live_silence_ms=silence, **{n: max(0.05, v) for n, v in nudged.items()}
+                best,
+                live_late=max(0.05, late),
+                live_short=min(1.0, max(0.3, short)),
+                live_silence_ms=silence,
+                **{n: max(0.05, v) for n, v in nudged.items()},
             )
         value = cost(model, candidate, cases, rows)
         if value < lowest:

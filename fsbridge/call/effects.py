@@ -33,6 +33,11 @@ class CheckChannel:
 
 
 @dataclass(frozen=True, slots=True)
+class RetryTap:
+    """Start the tap again, with another worker; TapFailed(final) if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class StopTap:
     """The detector has heard enough."""
 
@@ -54,4 +59,4 @@ class Tell:
     notice: Notice
 
 
-Effect = Originate | Kill | CheckChannel | StopTap | StartFlow | StopFlow | Tell
+Effect = Originate | Kill | CheckChannel | RetryTap | StopTap | StartFlow | StopFlow | Tell

@@ -64,9 +64,10 @@ class TapConnected:
 
 @dataclass(frozen=True, slots=True)
 class TapFailed:
-    """mod_audio_fork could not connect, or lost the worker."""
+    """mod_audio_fork could not connect, or lost the worker; `final` if no other worker is left to try."""
 
     detail: str
+    final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from fsbridge.call.effects import (
     Kill,
     Notice,
     Originate,
+    RetryTap,
     StartFlow,
     StopFlow,
     StopTap,
@@ -44,6 +45,9 @@ from fsbridge.esl.causes import classify
 from fsbridge.outcome import FailureReason, HangupInfo
 
 Step = tuple[Call, tuple[Effect, ...]]
+
+MAX_TAP_RETRIES = 1
+"""How many other workers are tried when one refuses the tap."""
 
 MAX_KILLS = 3
 """How often an unconfirmed hang-up is asked for before the call is closed without the node's word."""
@@ -170,6 +174,10 @@ def _tap_connected(call: Call, _: i.TapConnected, now: Now, limits: Limits) -> S
 def _tap_failed(call: Call, event: i.TapFailed, now: Now, limits: Limits) -> Step:
     if call.phase is not Phase.ANALYZING:
         return call, ()
+    if not event.final and not call.tap_connected and call.tap_retries < MAX_TAP_RETRIES:
+        # A full worker refuses at the upgrade so that another one may take the call; little of the answer is lost.
+        call = replace(call, tap_retries=call.tap_retries + 1)
+        return _wait(call, Deadline.TAP, now, limits.tap_connect_s), (RetryTap(),)
     return _conclude(_inconclusive(call), now, limits, message_over=True)
 
 
@@ -273,7 +281,7 @@ def _deadline(call: Call, event: i.DeadlinePassed, now: Now, limits: Limits) -> 
             return _wait(call, Deadline.HANGUP, now, limits.hangup_s), (CheckChannel(),)
         case Deadline.TAP:
             detail = "the audio tap did not connect in time"
-            return _tap_failed(call, i.TapFailed(detail), now, limits)
+            return _tap_failed(call, i.TapFailed(detail, final=True), now, limits)
         case Deadline.VERDICT:
             if call.analysis is None:
                 call = _inconclusive(call)

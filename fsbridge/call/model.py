@@ -129,6 +129,7 @@ class Call:
     answered_at: float | None = None
     completed_at: float | None = None
     tap_connected: bool = False
+    tap_retries: int = 0
     analysis: Analysis | None = None
     answer_told: bool = False
     flow_started: bool = False

@@ -22,6 +22,7 @@ from fsbridge.call.effects import (
     Kill,
     Notice,
     Originate,
+    RetryTap,
     StartFlow,
     StopFlow,
     StopTap,
@@ -57,7 +58,7 @@ class Parts:
 
     `keep(call, notices)` stores the call with its webhooks and sets their delivery going; `began(call)` and
     `seen(before, after)` are told of calls and their changes (metrics). `flow(org, flow)` finds a document or
-    raises FlowError.
+    raises FlowError. `other_worker(url)` is a worker but that one, if there is any.
     """
 
     supervisor: Supervisor
@@ -67,6 +68,7 @@ class Parts:
     began: Callable[[Call], None]
     seen: Callable[[Call, Call], None]
     flow: Callable[[OrgId, FlowId], FlowDocument]
+    other_worker: Callable[[str], str | None]
 
 
 class CallRunner:
@@ -170,7 +172,7 @@ class CallRunner:
         for effect in effects:
             self._do(effect)
         if self.call.phase is Phase.ANALYZING and before.phase is not Phase.ANALYZING and self.placement.tap is None:
-            self._step(i.TapFailed("no AMD worker is up"))
+            self._step(i.TapFailed("no AMD worker is up", final=True))
 
     # --- effects -----------------------------------------------------------------------------------------
 
@@ -184,6 +186,8 @@ class CallRunner:
                 self._beside("kill", lambda: self._report(self.switch.kill(target, cause), own=channel is None))
             case CheckChannel():
                 self._beside("check", lambda: self._report(self.switch.look(self.call.channel)))
+            case RetryTap():
+                self._beside("retry_tap", self._retry_tap)
             case StopTap():
                 if self.placement.tap is not None:
                     self._beside("stop_tap", lambda: self.switch.stop_tap(self.call.channel))
@@ -194,6 +198,17 @@ class CallRunner:
                     self._flow.stop()
             case Tell():
                 pass  # kept with the record, above
+
+    def _retry_tap(self) -> None:
+        tap = self.placement.tap
+        url = self._parts.other_worker(tap.ws_url) if tap is not None else None
+        if tap is None or url is None:
+            self.post(i.TapFailed("the AMD worker refused the tap, and there is no other", final=True))
+            return
+        try:
+            self.switch.start_tap(self.call.channel, replace(tap, ws_url=url))
+        except FsbridgeError as error:
+            self.post(i.TapFailed(str(error), final=True))
 
     def _start_flow(self) -> None:
         call, request = self.call, self.call.request

@@ -97,6 +97,17 @@ class Switch:
         """The end is known: the node need keep nothing."""
         self._reach().api(f"hash delete/{CAUSE_REALM}/{channel}")
 
+    def start_tap(self, channel: ChannelUuid, tap: Tap) -> None:
+        """Start the audio tap anew. After a failed one mod_audio_fork wants to be told to stop first.
+
+        Raises CommandFailed.
+        """
+        node = self._reach()
+        node.api(fork.stop_command(channel))
+        reply = node.api(tap.command(channel))
+        if not reply.startswith("+OK"):
+            raise CommandFailed("uuid_audio_fork start", reply.strip())
+
     def stop_tap(self, channel: ChannelUuid) -> None:
         """End the audio tap."""
         self._reach().api(fork.stop_command(channel))

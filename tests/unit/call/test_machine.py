@@ -94,7 +94,7 @@ def test_a_correction_before_the_flow_is_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    "silence", [i.DeadlinePassed(Deadline.TAP), i.TapFailed("refused"), i.DeadlinePassed(Deadline.VERDICT)]
+    "silence", [i.DeadlinePassed(Deadline.TAP), i.TapFailed("refused", final=True), i.DeadlinePassed(Deadline.VERDICT)]
 )
 def test_no_verdict_is_the_verdict_unknown(silence: i.Input) -> None:
     call, effects = play(a_call({Verdict.LIVE_PERSON, Verdict.UNKNOWN}), *ANSWERED, silence)

@@ -31,6 +31,7 @@ INPUTS: list[i.Input] = [
     i.Answered(),
     i.TapConnected(),
     i.TapFailed("gone"),
+    i.TapFailed("gone", final=True),
     *(verdict(result) for result in Verdict),
     i.AmdHeard(AmdEvent(EventKind.BEEP, at_ms=5_000)),
     i.AmdHeard(AmdEvent(EventKind.GREETING_END, at_ms=4_000)),

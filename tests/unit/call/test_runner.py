@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from amd_model.verdict import Verdict
+from amd_model.verdict import AmdEvent, EventKind, Verdict, encode_event
 from fsbridge.call import inputs as i
 from fsbridge.call.effects import Notice
 from fsbridge.call.machine import Limits
@@ -15,6 +16,7 @@ from fsbridge.call.model import Call, Status
 from fsbridge.call.runner import MAILBOX, CallRunner, Parts
 from fsbridge.call.switch import Placement
 from fsbridge.clock import SystemClock
+from fsbridge.esl.dialstring import Tap
 from fsbridge.esl.errors import CommandFailed, EslConnectionLost
 from fsbridge.esl.events import Event
 from fsbridge.flow.document import parse
@@ -44,10 +46,13 @@ class HandSwitch:
         self.runner: CallRunner | None = None
         self.refuses: Exception | None = None
         self.completes = True
+        self.tap_event: Event | None = None
 
     def originate(self, call: Call, placement: Placement) -> i.Input:
         self.asked.append("originate")
         self._post(event("CHANNEL_CREATE"), event("CHANNEL_PROGRESS"), event("CHANNEL_ANSWER"))
+        if self.tap_event is not None:
+            self._post(self.tap_event)
         return i.JobDone(True, call.channel)
 
     def execute(self, channel: str, action_id: str, app: str, arg: str) -> None:
@@ -71,6 +76,12 @@ class HandSwitch:
     def forget_hangup_cause(self, channel: str) -> None:
         self.asked.append("forget")
 
+    def start_tap(self, channel: str, tap: Tap) -> None:
+        self.asked.append(f"start_tap {tap.ws_url}")
+        self._post(event("CUSTOM", "mod_audio_fork::connect"))
+        said = encode_event(AmdEvent(EventKind.VERDICT, 900, Verdict.LIVE_PERSON, 0.9))
+        self._post(event("CUSTOM", "mod_audio_fork::transcription", body=json.dumps(json.loads(said)["data"])))
+
     def stop_tap(self, channel: str) -> None:
         self.asked.append("stop_tap")
 
@@ -84,7 +95,12 @@ class Bench:
     """A runner, its hand-played switch, and what was kept."""
 
     def __init__(
-        self, call: Call, flow: str | Exception = "steps: [{id: a, speak: hi}]", store_faults: int = 0
+        self,
+        call: Call,
+        flow: str | Exception = "steps: [{id: a, speak: hi}]",
+        store_faults: int = 0,
+        tap: Tap | None = None,
+        other_worker: str | None = None,
     ) -> None:
         self.kept: list[tuple[Status, tuple[Notice, ...]]] = []
         self.supervisor = Supervisor()
@@ -98,8 +114,9 @@ class Bench:
             lambda call: None,
             lambda before, after: None,
             lambda org, flow_id: self._flow(flow),
+            lambda url: other_worker,
         )
-        self.runner = CallRunner(call, Placement(None, None, 1, None), self.switch, parts)  # type: ignore[arg-type]
+        self.runner = CallRunner(call, Placement(None, None, 1, tap), self.switch, parts)  # type: ignore[arg-type]
         self.switch.runner = self.runner
 
     def _keep(self, call: Call, notices: tuple[Notice, ...]) -> None:
@@ -156,6 +173,24 @@ def test_without_a_tap_the_analysis_is_unknown_at_once(bench: type[Bench]) -> No
     assert call.failure is FailureReason.UNKNOWN
     assert call.analysis is not None
     assert call.analysis.result is Verdict.UNKNOWN
+
+
+REFUSED = event("CUSTOM", "mod_audio_fork::connect_failed", '{"reason":"HS: ws upgrade response not 101"}')
+TAP = Tap("ws://one/amd", "b", "")
+
+
+def test_a_tap_that_is_refused_is_tried_with_another_worker(bench: type[Bench]) -> None:
+    at = bench(a_call({Verdict.LIVE_PERSON}), tap=TAP, other_worker="ws://two/amd")
+    at.switch.tap_event = REFUSED
+    call = at.run()
+    assert (call.status, call.analysis and call.analysis.result) == (Status.COMPLETED, Verdict.LIVE_PERSON)
+    assert "start_tap ws://two/amd" in at.switch.asked
+
+
+def test_a_refused_tap_without_another_worker_is_the_verdict_unknown(bench: type[Bench]) -> None:
+    at = bench(a_call({Verdict.LIVE_PERSON}), tap=TAP)
+    at.switch.tap_event = REFUSED
+    assert at.run().failure is FailureReason.UNKNOWN
 
 
 def test_a_flow_that_is_gone_is_a_failed_start(bench: type[Bench]) -> None:

@@ -66,6 +66,7 @@ calls = st.builds(
     answered_at=st.none() | moments,
     completed_at=st.none() | moments,
     tap_connected=st.booleans(),
+    tap_retries=st.integers(0, 3),
     analysis=st.none() | analyses,
     answer_told=st.booleans(),
     flow_started=st.booleans(),
