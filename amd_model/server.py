@@ -45,6 +45,7 @@ MAX_BUSY = 0.85
 """Share of the time that slots may take, the new stream included: handshakes and bursts need the rest."""
 ENOUGH_STREAMS = 100
 """From here on a slot's time is the streams' and not its own, so it tells what one stream more would cost."""
+FEW_STREAMS = 50
 SPARE_SOCKETS = 3
 """Open sockets for each place in the batch: streams with a verdict stay connected while their call lives."""
 SPARE_FILES = 64
@@ -141,9 +142,12 @@ class Timetable:
     def overloaded(self, streams: int) -> bool:
         """True when a stream more than `streams` would make the others late.
 
+        Never with a few: when those are late, something else has the core, and refusing would not help.
         Time spent follows the streams only a second later, and many may ask within it; so what counts is the
         time that `streams` and one more will take, judged by what those of the last second took.
         """
+        if streams < FEW_STREAMS:
+            return False
         if sum(lag > MAX_LAG_S for _, lag, _, _ in self._recent) >= LATE_SLOTS:
             return True
         if len(self._recent) < 2 * GROUPS:

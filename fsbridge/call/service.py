@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from amd_model.verdict import AmdOptions, Mode, Verdict
 from fsbridge.amd import fork
 from fsbridge.amd.workers import WorkerPool
 from fsbridge.call import inputs as i
@@ -27,7 +26,7 @@ from fsbridge.flow.library import FlowLibrary
 from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
 from fsbridge.node import Node
 from fsbridge.pool import NodePool
-from fsbridge.settings import AmdSettings, OrgSettings, Settings
+from fsbridge.settings import OrgSettings, Settings
 from fsbridge.store.base import Store
 
 log = structlog.get_logger(__name__)
@@ -178,15 +177,3 @@ class CallService:
         if request.destination.kind is DestinationKind.SIP_URI:
             return SipUriEndpoint(profile=node.settings.sip_profile, uri=request.destination.value)
         return GatewayEndpoint(gateway=route.gateways[0], number=route.number)
-
-
-def default_amd(settings: AmdSettings, allowed: frozenset[Verdict]) -> AmdOptions:
-    """The detector's options for a call that names none: a machine that may be spoken to is heard out first."""
-    return AmdOptions(
-        mode=Mode.MESSAGE_END if Verdict.ANSWERING_MACHINE in allowed else Mode.FAST,
-        total_timeout_ms=settings.total_timeout_ms,
-        initial_silence_ms=settings.initial_silence_ms,
-        after_greeting_silence_ms=settings.after_greeting_silence_ms,
-        message_end_timeout_ms=settings.message_end_timeout_ms,
-        sensitivity=settings.sensitivity,
-    )

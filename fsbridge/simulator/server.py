@@ -96,7 +96,8 @@ class Connection:
                 if self._authenticated:
                     self._socket.settimeout(None)
         except (OSError, wire.CommandTooLong) as error:
-            log.info("simulator_connection_ended", reason=str(error))
+            if not (self._closing or self._cut):
+                log.info("simulator_connection_ended", reason=str(error))
         finally:
             node.listeners.discard(self)
             self._closing = True
@@ -115,7 +116,8 @@ class Connection:
                 chunk = b"".join([self._out.popleft() for _ in range(min(len(self._out), _BATCH))])
                 self._transmit(chunk)
         except OSError as error:
-            log.info("simulator_write_ended", reason=str(error))
+            if not self._cut:
+                log.info("simulator_write_ended", reason=str(error))
         finally:
             self.cut()
             self._socket.close()

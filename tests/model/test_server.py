@@ -279,6 +279,7 @@ def test_a_full_worker_answers_503_at_once_and_takes_streams_again(start: Start)
 def test_an_overloaded_worker_refuses_new_streams_and_keeps_the_old(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(server, "FEW_STREAMS", 1)
     worker = start()
     tap = Tap(worker)
     real = worker.server._sweep.turn

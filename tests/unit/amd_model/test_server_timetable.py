@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amd_model.server import ENOUGH_STREAMS, LATE_SLOTS, MAX_BUSY, MAX_LAG_S, Timetable
+from amd_model.server import ENOUGH_STREAMS, FEW_STREAMS, LATE_SLOTS, MAX_BUSY, MAX_LAG_S, Timetable
 from amd_model.sweep import CYCLE_S, GROUPS, SLOT_S
 
 pytestmark = pytest.mark.unit
@@ -26,7 +26,7 @@ def test_a_kept_timetable_has_the_lag_of_its_work() -> None:
     assert now == pytest.approx(100.0 + 59 * SLOT_S + 0.004, abs=0.002)
     assert timetable.lag_s == pytest.approx(0.004, abs=0.001)
     assert timetable.busy == pytest.approx(50 * 0.004, abs=0.01)
-    assert not timetable.overloaded(10)
+    assert not timetable.overloaded(FEW_STREAMS)
 
 
 def test_one_late_slot_is_seen_and_forgiven() -> None:
@@ -34,19 +34,19 @@ def test_one_late_slot_is_seen_and_forgiven() -> None:
     now = keep(timetable, 0.0, 50, 0.002)
     now = keep(timetable, now, 1, 0.200)
     assert timetable.lag_s == pytest.approx(0.200)
-    assert not timetable.overloaded(10)
+    assert not timetable.overloaded(FEW_STREAMS)
     now = keep(timetable, now, 60, 0.002)
     assert timetable.lag_s < 0.01
-    assert not timetable.overloaded(10)
+    assert not timetable.overloaded(FEW_STREAMS)
 
 
 def test_slots_longer_than_their_time_are_an_overload() -> None:
     timetable = Timetable(0.0)
     now = keep(timetable, 0.0, 60, SLOT_S * 1.1)
-    assert timetable.overloaded(10)
+    assert timetable.overloaded(FEW_STREAMS)
     assert timetable.busy > MAX_BUSY
     keep(timetable, now, 60, SLOT_S * 0.5)
-    assert not timetable.overloaded(10)
+    assert not timetable.overloaded(FEW_STREAMS)
 
 
 def test_slots_that_start_late_are_an_overload_though_they_are_short() -> None:
@@ -56,7 +56,8 @@ def test_slots_that_start_late_are_an_overload_though_they_are_short() -> None:
         now += MAX_LAG_S  # somebody else has the core
         timetable.ran(now, now + 0.001, 10)
     assert timetable.lag_s > MAX_LAG_S
-    assert timetable.overloaded(10)
+    assert not timetable.overloaded(FEW_STREAMS - 1)  # so few are not why
+    assert timetable.overloaded(FEW_STREAMS)
 
 
 def test_a_backlog_of_slots_is_not_run_after_a_stall() -> None:
