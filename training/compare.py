@@ -1,0 +1,181 @@
+"""Architectures side by side on the same cases: accuracy, time to decide, CPU.
+
+    python -m training.compare --run RUN [--run RUN …] [--trees] [--cache DIR] [--json FILE]
+
+Each RUN is a folder of ``training.train`` (small, shipped, large …); its thresholds are searched again in the
+same way for everybody. ``--trees`` adds the field's usual choice: timing measures from an energy voice
+detector and gradient-boosted trees, trained on the first run's cases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amd_model import checkpoint
+from amd_model.checkpoint import LoadedModel
+from amd_model.features import features
+from amd_model.metrics import quantiles, summarise
+from amd_model.report import percent
+from amd_model.spec import CLASSES, CONTEXT_SAMPLES, FRAMES_PER_TICK, MELS, OUTPUTS, TICK_SAMPLES
+from amd_model.verdict import AmdOptions
+from training.compose import DEV, TRAIN
+from training.dataset import Shard, join, shards
+from training.tune import dev_cases, dev_rows, outcomes_of, search
+
+_BATCH = 256
+_LEVEL = MELS + 4
+
+
+def energy_speech(levels: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """[frames] levels (scaled dB) → speech: 8 dB above a floor that follows the quietest of the last 2 s."""
+    speech = np.zeros(len(levels), np.bool_)
+    for index, level in enumerate(levels):
+        floor = max(-1.6, float(np.min(levels[max(0, index - 100) : index + 1])))
+        speech[index] = level > floor + 0.4
+    return speech
+
+
+def timing_measures(feats: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """[frames, F] of one case → what a timing rule knows at each tick [ticks, 10], and the speech flags."""
+    speech = energy_speech(feats[:, _LEVEL])
+    rows = []
+    first = -1
+    spoken = words = run = silence = longest_pause = longest_word = 0
+    for index, flag in enumerate(speech):
+        if flag:
+            if first < 0:
+                first = index
+            elif silence:
+                longest_pause = max(longest_pause, silence)
+            words += silence > 5 or run == 0
+            run, silence, spoken = run + 1, 0, spoken + 1
+            longest_word = max(longest_word, run)
+        else:
+            silence += 1
+            if silence > 5:
+                run = 0
+        if (index + 1) % FRAMES_PER_TICK == 0:
+            tick = feats[index + 1 - FRAMES_PER_TICK : index + 1]
+            since = index - first if first >= 0 else 0
+            rows.append(
+                [index, first, since, spoken, words, run, silence if first >= 0 else 0, longest_pause, longest_word,
+                 float(tick[:, MELS + 1].mean())]
+            )  # fmt: skip
+    return np.asarray(rows, np.float32), speech
+
+
+def trees(train: Shard, dev: Shard) -> tuple[list[NDArray[np.float32]], float]:
+    """Rows of outputs for dev from boosted trees on timing measures, and microseconds a tick (batch 256)."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    inputs, labels = [], []
+    for index in range(len(train)):
+        rows, _ = timing_measures(train.features[index].astype(np.float32))
+        inputs.append(rows[3::4])
+        labels.append(np.full(len(inputs[-1]), train.label[index]))
+    model = HistGradientBoostingClassifier(max_iter=120, max_leaf_nodes=31, random_state=1)
+    model.fit(np.concatenate(inputs), np.concatenate(labels))
+    found = []
+    for index in range(len(dev)):
+        feats = dev.features[index].astype(np.float32)
+        rows, speech = timing_measures(feats)
+        out = np.zeros((len(rows), OUTPUTS), np.float32)
+        out[:, :4] = model.predict_proba(rows)
+        out[:, 4:9] = speech.reshape(-1, FRAMES_PER_TICK)
+        out[:, 10:] = feats[:, MELS:].reshape(len(rows), -1)
+        found.append(out)
+    started = time.perf_counter()
+    for _ in range(5):
+        model.predict_proba(np.concatenate(inputs)[:_BATCH])
+    return found, (time.perf_counter() - started) / 5 / _BATCH * 1e6
+
+
+def tick_cost(model: LoadedModel) -> float:
+    """Microseconds of one core a stream and tick, features included, in batches of 256 (best of 10)."""
+    samples = torch.randn(_BATCH, CONTEXT_SAMPLES + TICK_SAMPLES) * 0.1
+    state = model.net.initial_state(_BATCH)
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        model.tick(samples, state)
+        best = min(best, time.perf_counter() - started)
+    return best / _BATCH * 1e6
+
+
+def line(
+    name: str, model: LoadedModel, data: Shard, rows: Sequence[NDArray[np.float32]], micros: float, tries: int
+) -> dict[str, Any]:
+    """One architecture's figures: thresholds from one half of dev, figures from the other."""
+    cases = dev_cases(data)
+    policy, _ = search(model, cases[::2], rows[::2], tries, 1)
+    outcomes = outcomes_of(model, policy, cases[1::2], rows[1::2], AmdOptions())
+    body = summarise(outcomes)
+    machines = [o.decided_ms - o.first_word_ms for o in outcomes if o.label is CLASSES[1] and o.first_word_ms >= 0]
+    return {
+        "name": name,
+        "accuracy": body["accuracy"],
+        "recall": body["recall"],
+        "person": body["person"],
+        "machineSinceFirstWordMs": quantiles(machines),
+        "ece": body["calibration"]["ece"],
+        "microsATick": round(micros, 1),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser("python -m training.compare", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--run", type=Path, action="append", required=True)
+    parser.add_argument("--trees", action="store_true")
+    parser.add_argument("--cache", type=Path)
+    parser.add_argument("--tries", type=int, default=60)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    config = json.loads((options.run[0] / "config.json").read_text(encoding="utf-8"))
+    cache = options.cache or options.run[0].parent / "cases"
+    folders = [Path(folder) for folder in config["data"]]
+    data = join(list(shards(folders, cache, DEV, "dev", 100, config["dev_cases"], config["processes"])))
+    table = []
+    if options.trees:
+        count = min(config["cases"], 4_000)
+        train = join(list(shards(folders, cache, TRAIN, "train", 1, count, config["processes"])))
+        rows, micros = trees(train, data)
+        model = checkpoint.load(options.run[0] / "best.safetensors")
+        seen = torch.randn(_BATCH, CONTEXT_SAMPLES + TICK_SAMPLES)
+        started = time.perf_counter()
+        features(seen)
+        micros += (time.perf_counter() - started) / _BATCH * 1e6
+        table.append(line("timing measures + boosted trees", model, data, rows, micros, options.tries))
+    for run in options.run:
+        model = checkpoint.load(run / "best.safetensors")
+        size = sum(p.numel() for p in model.net.parameters())
+        table.append(
+            line(
+                f"{run.name}, {size:,} parameters", model, data, dev_rows(model, data), tick_cost(model), options.tries
+            )
+        )
+    for row in table:
+        person = row["person"]
+        print(
+            f"{row['name']}\n  accuracy {percent(row['accuracy'])}; people {percent(row['recall']['live_person'])}; "
+            f"machines {percent(row['recall']['answering_machine'])}\n  short people since first word "
+            f"{person['shortSinceFirstWordMs']}; long since they stopped {person['longSinceTurnEndMs']}; machines since "
+            f"first word {row['machineSinceFirstWordMs']}\n  ECE {row['ece']}; {row['microsATick']} µs a tick"
+        )
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
