@@ -24,6 +24,7 @@ from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint, Tap
 from fsbridge.flow.library import FlowLibrary
 from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.logs import mask_number
 from fsbridge.node import Node
 from fsbridge.pool import NodePool
 from fsbridge.settings import OrgSettings, Settings
@@ -82,6 +83,14 @@ class CallService:
         )
         self.store.save(call)
         self.parts.began(call)
+        log.info(
+            "call_placed",
+            session_id=call.session_id,
+            org=org.id,
+            destination=mask_number(request.destination.value),
+            mode=str(request.mode),
+            node=call.node,
+        )
         endpoint = self._endpoint(request, route, node)
         placement = Placement(endpoint, request.caller_id, self.settings.dialing.ring_timeout_s, tap)
         runner = CallRunner(call, placement, Switch(node), self.parts)

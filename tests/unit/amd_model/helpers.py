@@ -14,7 +14,7 @@ def row(live=0.25, machine=0.25, fax=0.25, unknown=0.25, speech=0.0, measures=NO
 def sure(name, speech=0.0, probability=0.97, measures=NO_TONE):
     """A tick whose posterior is nearly settled on one class."""
     rest = (1 - probability) / 3
-    values = {key: rest for key in ("live", "machine", "fax", "unknown")}
+    values = dict.fromkeys(("live", "machine", "fax", "unknown"), rest)
     return row(**{**values, name: probability}, speech=speech, measures=measures)
 
 

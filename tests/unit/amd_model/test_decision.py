@@ -163,7 +163,9 @@ def test_a_click_is_no_speech():
     assert state.first_speech_ms == -1
 
 
-@given(st.lists(st.lists(st.floats(0.001, 1.0), min_size=OUTPUTS, max_size=OUTPUTS), max_size=120), st.sampled_from(Mode))
+@given(
+    st.lists(st.lists(st.floats(0.001, 1.0), min_size=OUTPUTS, max_size=OUTPUTS), max_size=120), st.sampled_from(Mode)
+)
 def test_exactly_one_verdict_in_time_order(rows, mode):
     events, state = story(rows, AmdOptions(mode=mode))
     assert sum(event.kind is EventKind.VERDICT for event in events) == 1
