@@ -46,6 +46,7 @@ MAX_BUSY = 0.85
 ENOUGH_STREAMS = 100
 """From here on a slot's time is the streams' and not its own, so it tells what one stream more would cost."""
 FEW_STREAMS = 50
+"""Fewer than these are never refused for lateness: a hundredth of a core's worth cannot be its cause."""
 SPARE_SOCKETS = 3
 """Open sockets for each place in the batch: streams with a verdict stay connected while their call lives."""
 SPARE_FILES = 64
