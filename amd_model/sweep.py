@@ -27,12 +27,10 @@ import structlog
 from amd_model import websocket
 from amd_model.batch import Analysis, BatchEngine
 from amd_model.shadow import Comparison
+from amd_model.timetable import GROUPS
 from amd_model.verdict import AmdOptions, WireError, decode_options, encode_event
 from amd_model.websocket import AudioReceiver
 
-GROUPS = 5
-CYCLE_S = 0.1
-SLOT_S = CYCLE_S / GROUPS
 DRAIN_GROUPS = 15
 """Slots between two looks at a stream that has its verdict (0.3 s)."""
 

@@ -19,7 +19,7 @@ import structlog
 import torch
 from websockets.frames import Frame, Opcode
 
-from amd_model import checkpoint, server, sweep
+from amd_model import checkpoint, server, sweep, timetable
 from amd_model.network import AmdNet
 from amd_model.server import AmdServer, ServeSettings
 from amd_model.spec import ModelSpec
@@ -279,7 +279,7 @@ def test_a_full_worker_answers_503_at_once_and_takes_streams_again(start: Start)
 def test_an_overloaded_worker_refuses_new_streams_and_keeps_the_old(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "FEW_STREAMS", 1)
+    monkeypatch.setattr(timetable, "FEW_STREAMS", 1)
     worker = start()
     tap = Tap(worker)
     real = worker.server._sweep.turn

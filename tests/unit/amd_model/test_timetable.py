@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from amd_model.server import ENOUGH_STREAMS, FEW_STREAMS, LATE_SLOTS, MAX_BUSY, MAX_LAG_S, Timetable
-from amd_model.sweep import CYCLE_S, GROUPS, SLOT_S
+from amd_model.timetable import (
+    CYCLE_S,
+    ENOUGH_STREAMS,
+    FEW_STREAMS,
+    GROUPS,
+    LATE_SLOTS,
+    MAX_BUSY,
+    MAX_LAG_S,
+    SLOT_S,
+    Timetable,
+)
 
 pytestmark = pytest.mark.unit
 
