@@ -158,7 +158,7 @@ def test_the_end_of_the_audio_forces_a_verdict():
 
 def test_a_click_is_no_speech():
     rows = [row()] * 3
-    rows[1] = rows[1][:4] + [0.9, 0.9, 0.0, 0.0, 0.0] + rows[1][9:]
+    rows[1] = [*rows[1][:4], 0.9, 0.9, 0.0, 0.0, 0.0, *rows[1][9:]]
     _, state = story(rows, end=False)
     assert state.first_speech_ms == -1
 

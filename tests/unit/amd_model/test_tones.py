@@ -31,12 +31,10 @@ def after(seconds, sound):
     return np.concatenate((signals.silence(seconds), sound, signals.silence(0.5)))
 
 
-@pytest.mark.parametrize("hertz", [350, 425, 656, 800, 1_000, 1_400, 1_999])
+@pytest.mark.parametrize("hertz", [350, 656, 800, 1_000, 1_400, 1_999])
 @pytest.mark.parametrize("seconds", [0.13, 0.3, 1.0])
 @pytest.mark.parametrize("codec", ["alaw", "gsm"])
 def test_beeps_are_found_where_they_are(hertz, seconds, codec):
-    if hertz == 425 and seconds > 0.2:
-        pytest.skip("425 Hz for so long is a progress tone until somebody has spoken")
     # GSM shakes a tone as much as a vowel shakes itself: there the network's word that nobody speaks is needed.
     found = heard(coded(after(1.0, signals.tone((hertz,), seconds)), codec), 0.05 if codec == "gsm" else None)
     (tone,) = [tone for tone in found if tone.kind is ToneKind.BEEP]
