@@ -49,7 +49,7 @@ class CallHandlers:
         org = self._admit(request)
         require_org(org, _uuid(request, "orgId"))
         flow_id = FlowId(_uuid(request, "flowId"))
-        wanted = to_call_request(parse_place_call(parse_object(request.body())), self.settings)
+        wanted = to_call_request(parse_place_call(parse_object(request.body())), self.settings, org)
         call = self._place(org, flow_id, wanted, request.request_id)
         location = ("Location", call_path(org.id, call.session_id))
         if wanted.mode is not Mode.SYNC:

@@ -15,11 +15,11 @@ from api.errors import ApiError, ErrorCode, invalid
 from api.schemas import CallAnalysisOptions, PlaceCall
 from fsbridge.call.model import CallRequest, Destination, Mode
 from fsbridge.dialing.destinations import DestinationError, parse_destination
-from fsbridge.settings import AmdSettings, Settings
+from fsbridge.settings import AmdSettings, OrgAmdSettings, OrgSettings, Settings
 from fsbridge.webhook.guard import WebhookUrlError, check_url
 
 
-def to_call_request(body: PlaceCall, settings: Settings) -> CallRequest:
+def to_call_request(body: PlaceCall, settings: Settings, org: OrgSettings) -> CallRequest:
     """The call that is asked for.
 
     Raises ApiError: INVALID_DESTINATION, INVALID_WEBHOOK_URL, or INVALID_REQUEST for fields that do not go together.
@@ -35,23 +35,25 @@ def to_call_request(body: PlaceCall, settings: Settings) -> CallRequest:
         caller_id=body.caller_id,
         mode=mode,
         call_analysis=analysis,
-        amd=None if analysis is None else amd_options(body.call_analysis_options, analysis, settings.amd),
+        amd=None if analysis is None else amd_options(body.call_analysis_options, analysis, org.amd, settings.amd),
         variables=MappingProxyType(body.variables or {}),
         metadata=body.metadata,
-        webhook_url=body.webhook_url,
-        webhook_auth=body.webhook_auth,
+        webhook_url=body.webhook_url if mode is Mode.WEBHOOK else None,
+        webhook_auth=body.webhook_auth if mode is Mode.WEBHOOK else None,
     )
 
 
-def amd_options(wanted: CallAnalysisOptions | None, analysis: frozenset[Verdict], defaults: AmdSettings) -> AmdOptions:
-    """The detector's options: the caller's where given, else the configured ones.
+def amd_options(
+    wanted: CallAnalysisOptions | None, analysis: frozenset[Verdict], own: OrgAmdSettings, defaults: AmdSettings
+) -> AmdOptions:
+    """The detector's options: the caller's where given, else the organization's, else the service's.
 
     Whoever wants the flow to speak to machines wants it to speak after the beep, so `message_end` is the default then.
     """
     options = wanted or CallAnalysisOptions()
     default = AmdMode.MESSAGE_END if Verdict.ANSWERING_MACHINE in analysis else AmdMode.FAST
     mode = default if options.mode is None else AmdMode(options.mode)
-    given = options.model_dump(exclude_none=True, exclude={"mode"})
+    given = own.model_dump(exclude_none=True) | options.model_dump(exclude_none=True, exclude={"mode"})
     names = AmdOptions.LIMITS.keys()
     return AmdOptions(mode=mode, **{name: given.get(name, getattr(defaults, name)) for name in names})
 
@@ -65,9 +67,7 @@ def _destination(text: str) -> Destination:
 
 def _check_webhook(body: PlaceCall, mode: Mode, settings: Settings) -> None:
     if mode is not Mode.WEBHOOK:
-        for name, value in (("webhookUrl", body.webhook_url), ("webhookAuth", body.webhook_auth)):
-            if value is not None:
-                raise invalid(f'{name}: only for mode webhook; leave it out, or send "mode": "webhook"')
+        # Callers of the original send one body for every mode; what no callback needs is no fault.
         return
     if body.webhook_url is None:
         raise ApiError(

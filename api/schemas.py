@@ -102,7 +102,6 @@ _TOGETHER: list[Any] = [
     {
         "if": {"properties": {"mode": {"const": "webhook"}}, "required": ["mode"]},
         "then": {"properties": {"webhookUrl": {"type": "string"}}, "required": ["webhookUrl"]},
-        "else": {"properties": {"webhookUrl": {"type": "null"}, "webhookAuth": {"type": "null"}}},
     },
     {
         "if": {"properties": {"callAnalysisOptions": {"type": "object"}}, "required": ["callAnalysisOptions"]},
@@ -161,14 +160,14 @@ class PlaceCall(_Request):
     webhook_url: str | None = Field(
         None,
         description="https URL that receives the callbacks. Required for mode `webhook` (else 400 "
-        "`INVALID_WEBHOOK_URL`), refused with any other.",
+        "`INVALID_WEBHOOK_URL`), not used in the others.",
         examples=["https://example.com/hooks/calls"],
     )
     webhook_auth: str | None = Field(
         None,
         min_length=1,
         max_length=1_024,
-        description="Secret that signs the callbacks; stored encrypted, never returned. Only for mode `webhook`.",
+        description="Secret that signs the callbacks; stored encrypted, never returned. Not used in other modes.",
         json_schema_extra={"writeOnly": True},
     )
 

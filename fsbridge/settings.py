@@ -54,6 +54,16 @@ class ServiceSettings(_Table):
         return host.strip("[]"), int(port)
 
 
+class OrgAmdSettings(_Table):
+    """An organization's own defaults for the detector; what is absent is the service's (`[amd]`)."""
+
+    total_timeout_ms: int | None = Field(None, ge=500, le=59_000)
+    initial_silence_ms: int | None = Field(None, ge=500, le=20_000)
+    after_greeting_silence_ms: int | None = Field(None, ge=200, le=5_000)
+    message_end_timeout_ms: int | None = Field(None, ge=1_000, le=180_000)
+    sensitivity: float | None = Field(None, ge=0.1, le=10.0)
+
+
 class OrgSettings(_Table):
     """One organization: its keys (hashes only), its permission and its caller id."""
 
@@ -63,6 +73,7 @@ class OrgSettings(_Table):
     outbound_calling: bool = True
     caller_id: str | None = Field(None, pattern=r"^\+?[0-9]{1,15}$")
     trunk: Name | None = Field(None, description="the trunk its calls take; the first one when absent")
+    amd: OrgAmdSettings = OrgAmdSettings()
 
     @field_validator("id")
     @classmethod

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
+import gevent
 import typer
+from gevent.event import Event
 
 
 def register(app: typer.Typer) -> None:
@@ -18,15 +21,28 @@ def register(app: typer.Typer) -> None:
         password: Annotated[str, typer.Option(help="event-socket password")] = "ClueCon",
         speed: Annotated[float, typer.Option(help="simulated seconds a second; 1 is real pace")] = 1.0,
         far_ends: Annotated[Path | None, typer.Option(help="YAML file of far-end scripts by number")] = None,
+        recordings: Annotated[Path | None, typer.Option(help="folder that recordings are kept in")] = None,
     ) -> None:
-        """Run a simulated FreeSWITCH node: event socket, scripted far ends, audio taps."""
-        from fsbridge.simulator import run
+        """Run a simulated FreeSWITCH node: event socket, scripted far ends, audio taps. Ctrl-C or SIGTERM ends it."""
+        from fsbridge.simulator import FarEndError, Simulator, run
 
-        run(
-            port=port,
-            host=host,
-            password=password,
-            speed=speed,
-            far_ends=far_ends,
-            on_ready=lambda simulator: typer.echo(f"simulated FreeSWITCH ready on {host}:{simulator.port}"),
-        )
+        def ready(simulator: Simulator) -> None:
+            typer.echo(f"simulated FreeSWITCH ready on {host}:{simulator.port}")
+
+        stop = Event()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(name, stop.set)
+        try:
+            run(
+                port=port,
+                host=host,
+                password=password,
+                speed=speed,
+                far_ends=far_ends,
+                recordings=recordings,
+                stop=stop,
+                on_ready=ready,
+            )
+        except (FarEndError, OSError, ValueError) as error:
+            typer.echo(f"cannot simulate: {error}", err=True)
+            raise typer.Exit(1) from error

@@ -245,8 +245,6 @@ def test_malformed_uuids_are_named(client: Client, text: str) -> None:
         ({**HOOK, "webhookUrl": "https://127.0.0.1/"}, "INVALID_WEBHOOK_URL", "webhookUrl"),
         ({**HOOK, "webhookUrl": "https://user:pw@example.com/"}, "INVALID_WEBHOOK_URL", "webhookUrl"),
         ({**HOOK, "webhookUrl": "https://example.com/\r\nX: y"}, "INVALID_WEBHOOK_URL", "webhookUrl"),
-        ({**HOOK, "mode": "poll"}, "INVALID_REQUEST", "webhookUrl: only for mode webhook"),
-        ({**NUMBER, "webhookAuth": "x"}, "INVALID_REQUEST", "webhookAuth: only for mode webhook"),
     ],
 )
 def test_400(client: Client, service: MemoryCalls, body: Any, code: str, word: str) -> None:
@@ -254,6 +252,13 @@ def test_400(client: Client, service: MemoryCalls, body: Any, code: str, word: s
     assert (answer.status, answer.code) == (400, code)
     assert word in answer.message
     assert not service.calls
+
+
+def test_what_no_callback_needs_is_neither_a_fault_nor_kept(client: Client, service: MemoryCalls) -> None:
+    answer = client.place({**HOOK, "mode": "poll", "webhookAuth": "x"})
+    assert answer.status == 201
+    (call,) = service.calls.values()
+    assert (call.request.webhook_url, call.request.webhook_auth) == (None, None)
 
 
 @pytest.mark.parametrize(
