@@ -1,0 +1,12 @@
+"""One torch thread, as in serving: several only wait for each other on small tensors."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

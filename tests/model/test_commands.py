@@ -1,0 +1,117 @@
+"""classify and evaluate: what they print, what they refuse, and that they exit as they say."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+
+from amd_model import classify, evaluate
+from amd_model.checkpoint import load
+from amd_model.evaluate import EvaluationError, read_cases
+from tests.model.test_detector import clip
+from training import signals
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture
+def folder(tmp_path):
+    soundfile.write(tmp_path / "person.wav", clip("person-hello"), 8_000)
+    beep = np.concatenate((clip("machine-reader", after=0.5), signals.tone((900.0,), 0.4), signals.silence(1.0)))
+    soundfile.write(tmp_path / "machine.flac", np.repeat(beep, 2)[:, None].repeat(2, axis=1), 16_000)
+    soundfile.write(tmp_path / "fax.wav", signals.ced(np.random.default_rng(1), 3.0), 8_000, subtype="ULAW")
+    soundfile.write(tmp_path / "none.wav", signals.silence(6.0), 8_000)
+    return tmp_path
+
+
+def test_classify_prints_a_line_a_file_and_goes_on(folder, capsys):
+    (folder / "bad.wav").write_text("no audio")
+    names = [str(folder / name) for name in ("person.wav", "bad.wav", "machine.flac", "fax.wav", "none.wav")]
+    assert classify.run(names) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["file"] for line in lines] == names
+    assert "bad.wav: not readable" in lines[1]["error"]
+    verdicts = [line.get("verdict") for line in lines]
+    assert verdicts == ["live_person", None, "answering_machine", "fax", "unknown"]
+    assert lines[2]["beepAtMs"] == pytest.approx((len(clip("machine-reader", after=0.5))) / 8, abs=80)
+    assert lines[0]["beepAtMs"] is None
+    assert 0 < lines[0]["confidence"] <= 1
+    assert classify.run(names[:1]) == 0
+
+
+def test_classify_wrong_calls(folder, capsys):
+    assert classify.run([]) == 2
+    assert classify.run(["--sensitivity", "50", str(folder / "person.wav")]) == 2
+    assert classify.run(["--weights", str(folder / "no.safetensors"), str(folder / "person.wav")]) == 2
+    assert "cannot read" in capsys.readouterr().err
+    assert classify.run(["--help"]) == 0
+
+
+def cases_file(folder, extra=""):
+    path = folder / "cases.tsv"
+    path.write_text(
+        "file\tlabel\tfirstWordMs\tturnEndMs\tbeepMs\tvoice\n"
+        "person.wav\tlive_person\t600\t1300\t-1\thuman\n"
+        "machine.flac\tanswering_machine\t700\t10900\t11440\thuman\n"
+        "fax.wav\tfax\t\t\t\tnone\n"
+        "none.wav\tunknown\t\t\t\tnone\n" + extra
+    )
+    return path
+
+
+def test_evaluate_json_text_and_html(folder, capsys):
+    path = cases_file(folder)
+    page, table = folder / "r.html", folder / "o.tsv"
+    assert evaluate.run([str(path), "--json", "--html", str(page), "--outcomes", str(table)]) == 0
+    body = json.loads(capsys.readouterr().out)
+    assert {"accuracy", "recall", "confusion", "decisionMs", "subsets", "beep", "calibration", "timingRule"} <= set(
+        body
+    )
+    assert body["accuracy"]["value"] == 1.0
+    assert set(body["recall"]) == {"live_person", "answering_machine", "fax", "unknown"}
+    assert body["decisionMs"]["live_person"]["p50"] < 3_000
+    assert set(body["subsets"]["voice"]) == {"human", "none"}
+    assert body["beep"]["recall"]["n"] == 1
+    assert len(body["operatingCurve"]) == len(evaluate.SENSITIVITIES)
+    html = page.read_text()
+    assert html.count("<table>") >= 8
+    assert "data:image/png" in html
+    assert "http" not in html.replace("http-equiv", "")
+    assert len(table.read_text().splitlines()) == 5
+    assert evaluate.run([str(path)]) == 0
+    text = capsys.readouterr().out
+    assert "people taken for machines" in text
+    assert "classic timing rule" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name\tlabel\n", "no column file"),
+        ("file\tlabel\nperson.wav\tperson\n", "line 2: unknown label 'person'"),
+        ("file\tlabel\nx.wav\tfax\n", r"line 2: no such file x\.wav"),
+        ("file\tlabel\tbeepMs\nperson.wav\tfax\tsoon\n", "line 2: .*milliseconds"),
+        ("file\tlabel\n", "no cases"),
+    ],
+)
+def test_bad_lists_are_refused_with_their_line(folder, text, words):
+    path = folder / "cases.tsv"
+    path.write_text(text)
+    with pytest.raises(EvaluationError, match=words):
+        read_cases(path)
+    assert evaluate.run([str(path)]) == 2
+
+
+def test_a_file_that_is_no_audio_stops_the_evaluation(folder, capsys):
+    (folder / "bad.wav").write_text("x")
+    assert evaluate.run([str(cases_file(folder, "bad.wav\tfax\t\t\t\tnone\n"))]) == 2
+    assert "bad.wav" in capsys.readouterr().err
+
+
+def test_detector_and_evaluation_agree(folder):
+    model = load()
+    body = classify.classify(model, str(folder / "person.wav"), evaluate.AmdOptions(mode=evaluate.Mode.MESSAGE_END))
+    _, outcomes = evaluate.evaluate(model, read_cases(cases_file(folder)))
+    assert (outcomes[0].verdict.value, outcomes[0].decided_ms) == (body["verdict"], body["decidedAtMs"])
+    assert outcomes[0].confidence == pytest.approx(body["confidence"], abs=1e-3)
