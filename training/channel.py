@@ -96,7 +96,7 @@ def coded(audio: Audio, codec: str) -> Audio:
 
 
 def noise(kind: str, count: int, random: Random, voices: Sequence[Audio] = ()) -> Audio:
-    """``count`` samples at about −20 dBFS. ``babble`` and ``tv`` need ``voices``. Raises ValueError for another kind."""
+    """``count`` samples at −20 dBFS. ``babble`` and ``tv`` need ``voices``. Raises ValueError for another kind."""
     white = random.standard_normal(count + SAMPLE_RATE).astype(np.float32)
     if kind == "white":
         out = white
@@ -124,7 +124,7 @@ def noise(kind: str, count: int, random: Random, voices: Sequence[Audio] = ()) -
         for _ in range(random.integers(4, 8) if kind == "babble" else 1):
             at = int(-random.integers(0, SAMPLE_RATE))
             while at < len(out):
-                voice = scaled(voices[random.integers(len(voices))], -20.0)
+                voice = scaled(voices[int(random.integers(len(voices)))], -20.0)
                 part = voice[max(0, -at) : max(0, len(out) - at)]
                 out[max(0, at) : max(0, at) + len(part)] += part
                 at += len(voice) + int(random.integers(200, 5_000))

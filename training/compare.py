@@ -169,8 +169,8 @@ def main(argv: list[str] | None = None) -> int:
         print(
             f"{row['name']}\n  accuracy {percent(row['accuracy'])}; people {percent(row['recall']['live_person'])}; "
             f"machines {percent(row['recall']['answering_machine'])}\n  short people since first word "
-            f"{person['shortSinceFirstWordMs']}; long since they stopped {person['longSinceTurnEndMs']}; machines since "
-            f"first word {row['machineSinceFirstWordMs']}\n  ECE {row['ece']}; {row['microsATick']} µs a tick"
+            f"{person['shortSinceFirstWordMs']}; long since they stopped {person['longSinceTurnEndMs']}; machines "
+            f"since first word {row['machineSinceFirstWordMs']}\n  ECE {row['ece']}; {row['microsATick']} µs a tick"
         )
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")

@@ -252,7 +252,8 @@ class Composer:
         """Another speaker of the same words: faster and higher, or slower and lower."""
         if factor == 1.0:
             return audio
-        return np.interp(np.arange(0, len(audio) - 1, factor), np.arange(len(audio)), audio).astype(np.float32)
+        places = np.arange(0, len(audio) - 1, factor)
+        return np.asarray(np.interp(places, np.arange(len(audio)), audio), dtype=np.float32)
 
     def _factor(self, random: Random) -> float:
         return float(random.uniform(0.86, 1.16)) if self.laws.augment and random.random() < 0.6 else 1.0

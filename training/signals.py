@@ -46,7 +46,7 @@ def tone(frequencies: Sequence[float], seconds: float, ramp_s: float = 0.004) ->
     ramp = np.minimum(
         1.0, np.minimum(np.arange(count) + 1, np.arange(count)[::-1] + 1) / max(1.0, ramp_s * SAMPLE_RATE)
     )
-    return (wave * ramp * _RMS * np.sqrt(2.0 / len(frequencies))).astype(np.float32)
+    return np.asarray(wave * ramp * _RMS * np.sqrt(2.0 / len(frequencies)), dtype=np.float32)
 
 
 def cadence(frequencies: Sequence[float], on_off: Sequence[float], seconds: float, phase: float = 0.0) -> Audio:
@@ -72,7 +72,7 @@ def beep(random: Random) -> tuple[Audio, tuple[float, ...]]:
 
 
 def ced(random: Random, seconds: float) -> Audio:
-    """Called-station tone, 2,100 ± 15 Hz; as ANSam with 15 Hz modulation (20 %) and a reversal each 450 ms, or plain."""
+    """Called-station tone, 2,100 ± 15 Hz; plain, or as ANSam with 15 Hz modulation and a reversal each 450 ms."""
     count = int(seconds * SAMPLE_RATE)
     time = np.arange(count) / SAMPLE_RATE
     phase = np.zeros(count)
@@ -83,7 +83,7 @@ def ced(random: Random, seconds: float) -> Audio:
         amplitude = 1.0 + 0.2 * np.sin(2 * np.pi * 15.0 * time) if kind > 0.1 else amplitude
     frequency = 2_100.0 + random.uniform(-12.0, 12.0)
     wave = amplitude * np.sin(2 * np.pi * frequency * time + phase)
-    return (wave * _RMS * np.sqrt(2.0)).astype(np.float32)
+    return np.asarray(wave * _RMS * np.sqrt(2.0), dtype=np.float32)
 
 
 def fsk(bits: Sequence[int], mark: float = 1_650.0, space: float = 1_850.0) -> Audio:
@@ -92,7 +92,7 @@ def fsk(bits: Sequence[int], mark: float = 1_650.0, space: float = 1_850.0) -> A
     edges = np.arange(int(len(bits) * per_bit)) / per_bit
     frequency = np.where(np.asarray(bits)[edges.astype(int)] > 0, mark, space)
     wave = np.sin(2 * np.pi * np.cumsum(frequency) / SAMPLE_RATE)
-    return (wave * _RMS * np.sqrt(2.0)).astype(np.float32)
+    return np.asarray(wave * _RMS * np.sqrt(2.0), dtype=np.float32)
 
 
 def v21_preamble(random: Random, seconds: float) -> Audio:
@@ -137,7 +137,7 @@ def ring_tail(random: Random) -> Audio:
 
 
 def melody(random: Random, seconds: float) -> Audio:
-    """Music nobody owns: a random tune in a scale with chords and a beat, so that hold music is more than a few pieces."""
+    """Music nobody owns: a random tune with chords and a beat, so that hold music is more than a few pieces."""
     count = int(seconds * SAMPLE_RATE)
     out = np.zeros(count, np.float32)
     beat = float(random.uniform(0.2, 0.7))
@@ -154,12 +154,14 @@ def melody(random: Random, seconds: float) -> Audio:
         if random.random() < 0.15 or length < 80:
             continue
         time = np.arange(length) / SAMPLE_RATE
-        shape = np.minimum(1.0, time / 0.01) * np.exp(-decay * time) * np.minimum(1.0, (length - np.arange(length)) / 80)
+        release = np.minimum(1.0, (length - np.arange(length)) / 80)
+        shape = np.minimum(1.0, time / 0.01) * np.exp(-decay * time) * release
         for note in notes:
             hertz = root * 2.0 ** ((scale[note % 7] + 12 * (note // 7)) / 12.0)
             for harmonic, weight in enumerate(np.concatenate(([1.0], partials)), start=1):
                 if hertz * harmonic < 3_800.0:
-                    out[at : at + length] += (weight * shape * np.sin(2 * np.pi * hertz * harmonic * time)).astype(np.float32)
+                    wave = weight * shape * np.sin(2 * np.pi * hertz * harmonic * time)
+                    out[at : at + length] += wave.astype(np.float32)
         if drums:
             hit = min(length, 900)
             out[at : at + hit] += (random.standard_normal(hit) * np.exp(-np.arange(hit) / 150)).astype(np.float32)

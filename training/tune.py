@@ -3,8 +3,8 @@
     python -m training.tune --run RUN [--cache DIR] [--tries 150] [--report]
 
 Searches ``Policy`` at random for the lowest cost on dev: a person taken for anything else counts
-``PERSON_COST``, every other mistake 1, each second waited a little, a person's dead air more. Writes the policy into the run's
-card; ``--report`` prints the figures of the chosen one.
+``PERSON_COST``, every other mistake 1, each second waited a little, a person's dead air more. Writes the
+policy into the run's card; ``--report`` prints the figures of the chosen one.
 """
 
 from __future__ import annotations
