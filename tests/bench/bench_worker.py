@@ -2,12 +2,13 @@
 
     python -m tests.bench.bench_worker --streams 2000 --seconds 20
 
-A worker (its own process) is loaded by a second process through real WebSockets: every stream sends the
-20 ms frames of mod_audio_fork at real pace, keeps quiet for a random while and then plays recorded speech
-or a recorded greeting, until its verdict comes (by its own time-out at the latest); then another stream
-takes its place, so the number under analysis stays the same, unless the worker refuses it. *Lag* is from
-the moment the last frame that the verdict rests on was sent until the verdict was read. The peer is the same
-network fed one stream at a time, in the same run.
+A worker (its own process, on one core) is loaded by a second process (on the others) through real WebSockets:
+every stream sends the 20 ms frames of mod_audio_fork at real pace, `--frames-per-send` of them at a time (two
+by default: with one, the generator's core is full before the worker's is). It keeps quiet for a random while
+and then plays recorded speech or a recorded greeting, until its verdict comes (by its own time-out at the
+latest); then another stream takes its place, so the number under analysis stays the same, unless the worker
+refuses it. *Lag* is from the moment the last frame that the verdict rests on was sent until the verdict was
+read. The peer is the same network fed one stream at a time, in the same run.
 
 A load generator that cannot keep its own pace would measure itself: its lateness is reported beside the
 rest, and lags count from the moment a frame was really sent.
@@ -45,10 +46,10 @@ AUDIO = ROOT / "fsbridge" / "simulator" / "audio"
 FRAME_S = 0.02
 FRAME_BYTES = 320
 PHASES = 20
-REFUSED_PAUSE_S = 0.2
+REFUSED_PAUSE_S = 0.1
 MASK = b"\x5a\xa5\x3c\xc3"
-QUIET_S = (1.0, 8.0)
-TIMEOUT_MS = (5_000, 16_000)
+QUIET_S = (3.0, 17.0)
+TIMEOUT_MS = (10_000, 22_000)
 """Each stream's own total timeout: a verdict comes by it at the latest, whatever the model thinks of the audio."""
 OPTIONS = AmdOptions(initial_silence_ms=20_000, total_timeout_ms=59_000)
 
@@ -80,7 +81,7 @@ def clips() -> list[list[bytes]]:
 
 
 class LoadStream:
-    """One tap: a quiet while, a recording, quiet again."""
+    """One tap: a quiet while, a recording, quiet again. `at` counts frames sent."""
 
     __slots__ = ("at", "clip", "quiet", "send", "sent_at", "sock")
 
@@ -96,10 +97,10 @@ class LoadStream:
 class Load:
     """Keeps `streams` taps open; measures the lag of every verdict after `warm_s`.
 
-    Streams are spread over `PHASES` phases of a frame's 20 ms; a phase's streams send one after the other.
+    Streams are spread over `PHASES` phases of the time between two sends; a phase's streams send one after the other.
     """
 
-    def __init__(self, url: str, streams: int, seconds: float, warm_s: float, seed: int) -> None:
+    def __init__(self, url: str, streams: int, seconds: float, warm_s: float, together: int, seed: int) -> None:
         parts = urlsplit(url)
         self.address = (parts.hostname or "127.0.0.1", parts.port or 80)
         self.streams = streams
@@ -107,7 +108,8 @@ class Load:
         self.warm_s = warm_s
         self.random = random.Random(seed)
         self.clips = clips()
-        self.silence = frame(bytes(FRAME_BYTES))
+        self.silence = frame(bytes(FRAME_BYTES)) * together
+        self.together = together
         self.poll = select.epoll()
         self.open: dict[int, LoadStream] = {}
         self.waiting: dict[int, socket.socket] = {}
@@ -128,10 +130,9 @@ class Load:
         while (now := time.monotonic()) < begun + self.warm_s + self.seconds:
             measured = now > begun + self.warm_s
             wanted = int(self.streams * min(1.0, (now - begun) / ramp)) - len(self.open) - len(self.waiting)
-            if now > self.pause_until:
-                for _ in range(min(wanted, 5)):
-                    self.connect()
-            due = begun + turn * FRAME_S / PHASES
+            if wanted > 0 and now > self.pause_until:
+                self.connect()
+            due = begun + turn * FRAME_S * self.together / PHASES
             if now >= due:
                 self.send(turn % PHASES, due, measured)
                 turn += 1
@@ -167,17 +168,18 @@ class Load:
         """The next frame of every stream of a phase. A late phase is caught up, one phase after the other."""
         streams = self.phases[phase]
         lost = []
+        together = self.together
         for fd, stream in streams.items():
             at = stream.at - stream.quiet
             try:
-                stream.send(stream.clip[at] if 0 <= at < len(stream.clip) else self.silence)
+                stream.send(b"".join(stream.clip[at : at + together]) if 0 <= at < len(stream.clip) else self.silence)
             except OSError:
                 lost.append(fd)
                 continue
-            stream.at += 1
-            if not stream.at % 5:
+            ticks, stream.at = stream.at // 5, stream.at + together
+            if stream.at // 5 > ticks:
                 stream.sent_at.append(time.monotonic())
-        self.frames += len(streams)
+        self.frames += together * len(streams)
         if measured and streams:
             self.lateness.append(time.monotonic() - due)
         for fd in lost:
@@ -289,13 +291,15 @@ def row(name: str, value: float, unit: str, peer: str = "", peer_value: float | 
     }
 
 
-def measure(streams: int, seconds: float, warm_s: float, weights: Path | None = None) -> list[Row]:
+def measure(streams: int, seconds: float, warm_s: float, together: int, weights: Path | None) -> list[Row]:
     """Start a worker, load it, and say how it went."""
     begun = time.monotonic()
     command = [sys.executable, "-m", "amd_model", "serve", "--port", "0", "--capacity", str(streams + 64)]
     if weights is not None:
         command += ["--weights", str(weights)]
     worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(worker.pid, cores[:1])
     try:
         assert worker.stdout is not None
         words = worker.stdout.readline().split()
@@ -305,12 +309,14 @@ def measure(streams: int, seconds: float, warm_s: float, weights: Path | None = 
         url = words[words.index("on") + 1]
         empty_kb = resident_kb(worker.pid)
         load_command = [sys.executable, "-m", "tests.bench.bench_worker", "--load", url, "--streams", str(streams)]
+        load_command += ["--frames-per-send", str(together)]
         load = subprocess.Popen(
             [*load_command, "--seconds", str(seconds), "--warm", str(warm_s)],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
         )
+        os.sched_setaffinity(load.pid, cores[1:] or cores)
         time.sleep(warm_s + 1.0)
         cpu, at = cpu_seconds(worker.pid), time.monotonic()
         time.sleep(max(seconds - 2.0, 0.5))
@@ -355,14 +361,16 @@ def main(argv: Sequence[str] | None = None) -> list[Row]:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--warm", type=float, default=20.0, help="seconds before lags count: streams are opened then")
     parser.add_argument("--load", metavar="URL", help="be the load generator against this worker")
+    parser.add_argument("--frames-per-send", type=int, choices=range(1, 6), default=2)
     parser.add_argument("--weights", type=Path, help="another model than the shipped one")
     options = parser.parse_args([] if argv is None else argv)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     if options.load:
-        print(json.dumps(Load(options.load, options.streams, options.seconds, options.warm, seed=1).run()))
+        load = Load(options.load, options.streams, options.seconds, options.warm, options.frames_per_send, seed=1)
+        print(json.dumps(load.run()))
         return []
-    rows = measure(options.streams, options.seconds, options.warm, options.weights)
+    rows = measure(options.streams, options.seconds, options.warm, options.frames_per_send, options.weights)
     for line in rows:
         peer = f"   {line['ratio']:g}× {line['peer']} ({line['peerValue']:g})" if line["ratio"] else ""
         print(f"{line['name']:<30}{line['value']:>12g} {line['unit']}{peer}")

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amd_model.batch import CHUNK, MAX_TICKS_A_RUN, TICK_BYTES, Analysis, BatchEngine
+from amd_model.batch import CHUNK, GROWTH, MAX_TICKS_A_RUN, TICK_BYTES, Analysis, BatchEngine
 from amd_model.checkpoint import LoadedModel
 from amd_model.detector import Detector
 from amd_model.network import AmdNet
@@ -96,14 +96,14 @@ def test_the_answer_does_not_depend_on_how_the_bytes_came(cuts: list[int], seed:
 
 
 def test_no_more_streams_than_there_are_places(model: LoadedModel) -> None:
-    engine = BatchEngine(model, CHUNK + 2)
-    streams = [opened(engine) for _ in range(CHUNK + 2)]
+    engine = BatchEngine(model, GROWTH + 2)
+    streams = [opened(engine) for _ in range(GROWTH + 2)]
     assert engine.open() is None
-    assert engine.streams == CHUNK + 2
-    assert len({stream.row for stream in streams}) == CHUNK + 2
+    assert engine.streams == GROWTH + 2
+    assert len({stream.row for stream in streams}) == GROWTH + 2
     engine.close(streams[5])
     assert streams[5].finished
-    assert engine.streams == CHUNK + 1
+    assert engine.streams == GROWTH + 1
     assert opened(engine).row == streams[5].row
 
 
