@@ -16,6 +16,9 @@ _BUSY = FailureReason.BUSY
 _TRUNK = FailureReason.TRUNK_UNAVAILABLE
 _UNROUTABLE = FailureReason.UNROUTABLE_NUMBER
 
+MAX_Q850 = 127
+"""The numbers above it are FreeSWITCH's own."""
+
 CAUSES: dict[str, tuple[int, FailureReason]] = {
     "NONE": (0, _TRUNK),
     "UNALLOCATED_NUMBER": (1, _UNROUTABLE),
@@ -119,14 +122,16 @@ def classify(cause: str) -> FailureReason:
 def hangup_info(headers: Mapping[str, str]) -> HangupInfo:
     """What a hang-up event says of the end: the cause as it came, its number, the SIP status of the far end.
 
-    `sip_term_status` is the status of the final reply; `sip_invite_failure_status` is set for a refused INVITE.
+    `sip_term_status` is the status of the final reply. `sip_invite_failure_status` is set for a refused INVITE:
+    ours if the channel was never answered, and of the leg it was bridged to later if it was
+    (fs-traces/flow_bridge_and_transfer). Causes above 127 are FreeSWITCH's own and have no Q.850 number.
     """
     cause = headers.get("Hangup-Cause") or headers.get("variable_hangup_cause") or "NONE"
     q850 = _number(headers.get("variable_hangup_cause_q850"))
-    if q850 is None and cause in CAUSES:
+    if q850 is None and cause in CAUSES and CAUSES[cause][0] <= MAX_Q850:
         q850 = CAUSES[cause][0]
     status = _number(headers.get("variable_sip_term_status"))
-    if status is None:
+    if status is None and headers.get("Caller-Channel-Answered-Time", "0") == "0":
         status = _number(headers.get("variable_sip_invite_failure_status"))
     return HangupInfo(cause, q850, status)
 

@@ -1,7 +1,7 @@
 """The recorded conversations as values: what a real FreeSWITCH said on its event socket, byte for byte.
 
-Looks beside this file first (``<name>.jsonl.gz``, the selection every clone has), then in the folder of all
-recordings that a developer may have beside the checkout. See README.md here for where they are from.
+Looks beside this file first (``<name>.jsonl.gz``, what every clone has), then in a folder of further recordings
+that a developer may have beside the checkout. See README.md here for where they are from.
 """
 
 from __future__ import annotations

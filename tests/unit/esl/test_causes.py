@@ -75,15 +75,13 @@ def test_what_a_cause_means_for_a_call_nobody_answered(cause: str, reason: Failu
 
 
 def our_end(name: str) -> Event:
-    """The hang-up of our own leg in a recorded conversation."""
+    """The hang-up of our own leg in a recorded conversation: the channel that was created first."""
     decoder = FrameDecoder()
     decoder.receive_data(b"".join(loader.received(name)))
     found = [message for message in map(decode, decoder.frames()) if isinstance(message, Event)]
-    (end,) = [
-        event
-        for event in found
-        if event.name == "CHANNEL_HANGUP_COMPLETE" and event.headers["Call-Direction"] == "outbound"
-    ]
+    ours = next(event.unique_id for event in found if event.name == "CHANNEL_CREATE")
+    (end,) = [event for event in found if event.name == "CHANNEL_HANGUP_COMPLETE" and event.unique_id == ours]
+    assert end.headers["Call-Direction"] == "outbound"
     return end
 
 
@@ -100,6 +98,8 @@ def our_end(name: str) -> Event:
         ("dead_gateway", HangupInfo("NORMAL_TEMPORARY_FAILURE", 41, 503)),
         ("no_answer_timeout", HangupInfo("NO_ANSWER", 19, 487)),
         ("cancelled_while_ringing", HangupInfo("ORIGINATOR_CANCEL", 16, 487)),
+        # The 486 in this event is of the busy party it was bridged to; our own far end had answered.
+        ("flow_bridge_and_transfer", HangupInfo("USER_BUSY", 17, None)),
     ],
 )
 def test_a_recorded_end(trace: str, info: HangupInfo) -> None:
@@ -113,6 +113,7 @@ def test_an_unknown_cause_is_kept_as_it_came() -> None:
 def test_what_is_missing_is_looked_for_elsewhere() -> None:
     assert hangup_info({"variable_hangup_cause": "USER_BUSY"}) == HangupInfo("USER_BUSY", 17, None)
     assert hangup_info({}) == HangupInfo("NONE", 0, None)
+    assert hangup_info({"Hangup-Cause": "INVALID_GATEWAY"}) == HangupInfo("INVALID_GATEWAY", None, None)
     both = {"Hangup-Cause": "USER_BUSY", "variable_sip_invite_failure_status": "600"}
     assert hangup_info(both).sip_status == 600
     assert hangup_info(both | {"variable_sip_term_status": "486"}).sip_status == 486
