@@ -123,7 +123,11 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """`sendmsg`: run an application on a channel; `action` comes back as Application-UUID."""
+    """`sendmsg`: run an application on a channel; `action` comes back as Application-UUID.
+
+    FreeSWITCH expands `${name}` and `${command(…)}` in an argument before the application sees it, and the second
+    runs any API command, `system` included. Nobody here needs either, so the last door before the wire is shut.
+    """
 
     channel: ChannelUuid
     action: ActionId
@@ -135,6 +139,8 @@ class Execute:
         _uuid("action", self.action)
         _word("application", self.app)
         _line("argument", self.arg, empty=True)
+        if "${" in self.arg:
+            raise CommandError("argument: FreeSWITCH would expand ${…}, and run what stands in it")
 
     @property
     def name(self) -> str:

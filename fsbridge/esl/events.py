@@ -127,13 +127,13 @@ def _json_event(data: bytes) -> Event | UnknownFrame:
     if document is None:
         return UnknownFrame("text/event-json that is no JSON object")
     body = document.pop("_body", "")
-    return _event({name: _flat(value) for name, value in document.items()}, body if isinstance(body, str) else "")
+    return _event(_all_text(document), body if isinstance(body, str) else "")
 
 
 def read_dump(text: str) -> dict[str, str] | None:
     """The headers in the answer to `uuid_dump <uuid> json`; None for what is no JSON object (`-ERR …`)."""
     document = _json_object(text.encode("utf-8", "replace"))
-    return None if document is None else {name: _flat(value) for name, value in document.items()}
+    return None if document is None else _all_text(document)
 
 
 def _json_object(data: bytes) -> dict[str, Any] | None:
@@ -146,6 +146,13 @@ def _json_object(data: bytes) -> dict[str, Any] | None:
         except orjson.JSONDecodeError:
             return None
     return document if isinstance(document, dict) else None
+
+
+def _all_text(document: dict[str, Any]) -> dict[str, str]:
+    # Nearly every event holds nothing but text, and then needs no copy; this loop is C's, the other one Python's.
+    if set(map(type, document.values())) <= {str}:
+        return document
+    return {name: _flat(value) for name, value in document.items()}
 
 
 def _flat(value: Any) -> str:

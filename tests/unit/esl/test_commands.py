@@ -101,6 +101,13 @@ def test_text_that_is_no_line_is_refused(part: str, bad: str) -> None:
         TEXT[part](bad)
 
 
+@pytest.mark.parametrize("bad", ["${system(id)}", "a${b}", "$${x}", "say ${"])
+def test_an_argument_that_freeswitch_would_expand_is_refused(bad: str) -> None:
+    with pytest.raises(CommandError, match="argument: FreeSWITCH would expand"):
+        Execute(CHANNEL, ACTION, "speak", bad)
+    assert b"5$ {x}" in Execute(CHANNEL, ACTION, "speak", "5$ {x}").encode()
+
+
 @pytest.mark.parametrize("part", ["password", "api", "line", "bgapi"])
 def test_an_empty_command_is_refused(part: str) -> None:
     with pytest.raises(CommandError, match="must not be empty"):
