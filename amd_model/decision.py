@@ -23,7 +23,8 @@ _SPEECH_FRAMES = 3  # 60 ms: shorter is a click
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
 _BEFORE_BEEP_MS = 500
 _SHORT_MS = 1_000
-_LEAST_LIVE = 0.35  # however long the silence: below this another class is likelier
+_EVEN = 0.5
+_PAUSE_MS = 300  # from here on a machine's silence is more than a breath
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
 _CORRECTION_TICKS = 10
 
@@ -33,8 +34,8 @@ class Policy:
     """Probabilities at which the risk of a mistake is worth the time saved; silences in milliseconds.
 
     ``live_*``: a person is told when silent for ``live_silence_ms`` with probability ``live``; the longer the
-    silence, the lower the demand: ``live_late`` at the call's after-greeting silence, less after it.
-    ``live_short`` scales the demand for an answer of a word or two, which is rarely the start of a greeting.
+    silence, the lower the demand: ``live_late`` at the call's after-greeting silence, even odds at one and a
+    half times that. ``live_short`` scales the demand for an answer of a word or two, rarely a greeting's start.
     """
 
     live: float = 0.9
@@ -195,9 +196,10 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     if fax >= policy.fax and now >= 800:
         return [_tell(state, Verdict.FAX, fax, Reason.FAX_TONE, now)]
     if spoken:
-        if silence >= policy.live_silence_ms and live >= _live_demand(state, options, silence):
+        live_demand, machine_demand = _demands(state, options, silence)
+        if silence >= policy.live_silence_ms and live >= live_demand:
             return [_tell(state, Verdict.LIVE_PERSON, live, Reason.SHORT_GREETING, now)]
-        if machine >= (policy.machine if silence < 300 else policy.machine_silence):
+        if machine >= machine_demand:
             reason = Reason.LONG_GREETING if state.speech_ms >= _PHRASE_MS else Reason.PHRASE
             return [_tell(state, Verdict.ANSWERING_MACHINE, machine, reason, now)]
     if now >= options.initial_silence_ms and not state.tones.active:
@@ -209,13 +211,27 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     return []
 
 
-def _live_demand(state: DecisionState, options: AmdOptions, silence: int) -> float:
-    """Linear from ``live`` at the shortest silence through ``live_late`` at the after-greeting silence, and on."""
+def _demands(state: DecisionState, options: AmdOptions, silence: int) -> tuple[float, float]:
+    """What a person's and a machine's probability must reach after so much silence.
+
+    The longer the silence, the less: a person's falls from ``live`` through ``live_late`` at the call's
+    after-greeting silence, a machine's from ``machine_silence``, and at one and a half times that silence the
+    likelier of the two is told, because by then a person has waited long enough.
+    """
     policy = state.policy
-    span = max(100, options.after_greeting_silence_ms - policy.live_silence_ms)
-    part = (silence - policy.live_silence_ms) / span
-    demand = policy.live + (policy.live_late - policy.live) * part
-    return max(_LEAST_LIVE, demand * policy.live_short if state.speech_ms < _SHORT_MS else demand)
+    late = max(policy.live_silence_ms + TICK_MS, options.after_greeting_silence_ms)
+    last = late + late // 2
+    if silence <= late:
+        part = (silence - policy.live_silence_ms) / (late - policy.live_silence_ms)
+        live = policy.live + (policy.live_late - policy.live) * part
+    else:
+        live = policy.live_late + (_EVEN - policy.live_late) * min(1.0, (silence - late) / (last - late))
+    if state.speech_ms < _SHORT_MS:
+        live = max(_EVEN, live * policy.live_short)
+    if silence < _PAUSE_MS:
+        return live, policy.machine
+    share = min(1.0, (silence - _PAUSE_MS) / max(TICK_MS, last - _PAUSE_MS))
+    return live, policy.machine_silence + (_EVEN - policy.machine_silence) * share
 
 
 def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, now: int) -> list[AmdEvent]:

@@ -32,7 +32,7 @@ from training.dataset import Shard, join, shards
 
 PERSON_COST: Final = 2.0
 DEAD_AIR: Final = 0.15  # a second of it, beyond what is aimed at: people hang up
-_SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.02, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
+_SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.012, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
 _NO_RULE: Final = (Verdict.UNKNOWN, 0)
 
 
@@ -131,6 +131,8 @@ def search(
                 live_silence_ms=silence,
                 **{n: max(0.05, v) for n, v in nudged.items()},
             )
+        if candidate.live_late > candidate.live:  # the longer the silence, the lower the demand
+            candidate = replace(candidate, live_late=candidate.live)
         value = cost(model, candidate, cases, rows)
         if value < lowest:
             best, lowest = candidate, value

@@ -6,7 +6,7 @@ import pytest
 
 from amd_model.checkpoint import CheckpointError, load
 from tests.unit.training import corpus
-from training import compare, export, train, tune
+from training import compare, export, probe, train, tune
 from training.compose import DEV
 from training.dataset import load_clips, shards
 from training.manifest import ManifestError
@@ -64,8 +64,11 @@ def test_tune_compare_and_export(work, run, capsys):
     arguments = ["--run", str(run), "--trees", "--cache", str(work / "cases"), "--tries", "2", "--json", str(table)]
     assert compare.main(arguments) == 0
     rows = json.loads(table.read_text())
+    capsys.readouterr()
     assert [row["name"].split(",")[0] for row in rows] == ["timing measures + boosted trees", "run"]
     assert all(row["microsATick"] > 0 for row in rows)
+    assert probe.main(["--run", str(run), "--cache", str(work / "cases")]) == 0
+    assert set(json.loads(capsys.readouterr().out)["networkBySource"]) == {"human"}
     target = work / "weights/amd.safetensors"
     assert export.main(["--run", str(run), "--version", "9.9", "--to", str(target)]) == 0
     assert load(target).version == "9.9"
