@@ -15,12 +15,9 @@ YIELD_S = 0.0005
 MAX_LAG_S = 0.150
 """A slot that ends this long after its time is late; several in the last second refuse new streams."""
 LATE_SLOTS = 5
-MAX_BUSY = 0.8
-"""Share of the time that slots may take, the new stream included; handshakes and bursts need the rest.
-
-Measured with `tests/bench/bench_worker.py` on a core held at this limit by refusals: verdict lag p99 is 74 ms
-at 0.75 and 190 ms at 0.85.
-"""
+MAX_BUSY = 0.75
+"""Share of the time that slots may take, the new stream included. Handshakes, and bursts of whatever shares the
+core, need the rest: at 0.85 `tests/bench/bench_worker.py` saw a verdict lag p99 of 190 ms, all of it queueing."""
 ENOUGH_STREAMS = 100
 """From here on a slot's time is the streams' and not its own, so it tells what one stream more would cost."""
 FEW_STREAMS = 50
