@@ -48,14 +48,19 @@ class Shard:
 
 
 def load_clips(folders: Sequence[Path]) -> list[Clip]:
-    """The manifests of all folders as one corpus. Raises ManifestError, also for a speaker whose splits differ."""
+    """The manifests of all folders as one corpus; a folder without one stands for its subfolders that have one.
+
+    Raises ManifestError, also for a speaker whose splits differ.
+    """
     clips: list[Clip] = []
     homes: dict[str, str] = {}
     for folder in folders:
-        for clip in read(folder / "manifest.tsv"):
-            if homes.setdefault(clip.speaker, clip.split) != clip.split:
-                raise ManifestError(f"{folder.name}: speaker {clip.speaker!r} is in two splits of the corpora given")
-            clips.append(clip)
+        inner = sorted(folder.glob("*/manifest.tsv")) if not (folder / "manifest.tsv").is_file() else []
+        for manifest in inner or [folder / "manifest.tsv"]:
+            for clip in read(manifest):
+                if homes.setdefault(clip.speaker, clip.split) != clip.split:
+                    raise ManifestError(f"{manifest}: speaker {clip.speaker!r} is in two splits of the corpora given")
+                clips.append(clip)
     return clips
 
 

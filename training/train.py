@@ -248,7 +248,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--data", type=Path, action="append", required=True, help="a folder with manifest.tsv; repeatable"
     )
-    parser.add_argument("--out", type=Path, required=True, help="the run's folder")
+    parser.add_argument("--out", type=Path, default=Path("runs/model"), help="the run's folder (default %(default)s)")
     parser.add_argument("--cache", type=Path, help="where composed cases are kept (default: OUT/../cases)")
     parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     parser.add_argument("--threads", type=int, default=1)

@@ -90,6 +90,7 @@ def test_bad_data_is_refused_in_words(work, tmp_path, capsys):
     (tmp_path / "other/manifest.tsv").write_text(text)
     with pytest.raises(ManifestError, match="two splits"):
         load_clips([work / "data", tmp_path / "other"])
+    assert load_clips([tmp_path]) == load_clips([tmp_path / "other"]), "a folder of folders"
     (tmp_path / "other/manifest.tsv").write_text(text.replace("\tdev\t", "\ttest\t"))
     with pytest.raises(ManifestError, match="no clip of split 'dev'"):
         list(shards([tmp_path / "other"], tmp_path / "c", DEV, "dev", 1, 4))
