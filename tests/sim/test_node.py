@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from gevent.event import Event as Flag
 
 from fsbridge import node as node_module
 from fsbridge.clock import SystemClock
@@ -228,7 +229,7 @@ def test_while_it_is_away_commands_fail_at_once_and_say_why(house: House) -> Non
         (lambda c: c.log_in("-ERR invalid"), "password"),
         (lambda c: None, "closed the connection"),
         (lambda c: c.send(b"Content-Type: text/rude-rejection\nContent-Length: 2\n\nno"), "ACL"),
-        (lambda c: (c.log_in(), c.command(), c.reply("-ERR no"), c.until_closed()), "event: -ERR no"),
+        (lambda c: (c.log_in(), c.command(), c.reply("-ERR no"), c.serve(accept)), "event: -ERR no"),
     ],
 )
 def test_it_keeps_trying_whatever_was_wrong(house: House, first: Script, reason: str) -> None:
@@ -356,10 +357,16 @@ def test_errors_of_commands_are_the_clients_own(house: House) -> None:
             connection.send(accept(connection.command()))
         connection.command()
         connection.reply("-ERR command not found")
-        connection.until_closed()
+        connection.command()
+        late.wait(PATIENCE_S)
+        connection.send(printed("too late"))
+        connection.serve(accept)
 
+    late = Flag()
     node, _ = house.up(script)
     with pytest.raises(CommandFailed, match="bogus"):
         node.command(Line("bogus"))
     with pytest.raises(CommandTimeout):
         node.api("status", timeout_s=0.05)
+    late.set()
+    assert node.api("status") == "api status"

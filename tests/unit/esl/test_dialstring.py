@@ -198,7 +198,7 @@ PLANS = st.builds(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(plan=PLANS)
 @example(plan=replace(PLAN, endpoint=SipUriEndpoint("gateway", "sip:carrier")))
 def test_no_input_reads_as_anything_but_one_parked_leg(plan: OriginatePlan) -> None:
@@ -225,7 +225,9 @@ PARTS: dict[str, tuple[tuple[str, ...], Callable[[str], OriginatePlan]]] = {
 }
 """Each part of a plan that is text: good values, and a plan with a value in its place."""
 
-CHARACTERS = sorted({chr(code) for code in range(256)} | set("\u0130\u0661\u2028\u2029\uff0c\uff11\ud800"))
+EXOTIC = "\x85\xa0\xe9\xff\u0130\u0661\u2028\u2029\uff0c\uff11\ud800"
+"""Line breaks, digits and letters to Unicode that are none in a dial string; half a character."""
+CHARACTERS = sorted({chr(code) for code in range(128)} | set(EXOTIC))
 PAYLOADS = (",sofia/gateway/x/1", "|error/x", "}{a=b}", ";a=b", "' a='", " &system(x)", ":_:x/y", "${x}", "\n\napi x")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import orjson
@@ -29,10 +30,11 @@ from tests.traces import loader
 pytestmark = pytest.mark.unit
 
 
-def messages(name: str) -> list[Message]:
+@cache
+def messages(name: str) -> tuple[Message, ...]:
     decoder = FrameDecoder()
     decoder.receive_data(b"".join(loader.received(name)))
-    return [decode(frame) for frame in decoder.frames()]
+    return tuple(decode(frame) for frame in decoder.frames())
 
 
 def events(name: str) -> list[Event]:
