@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from amd_model.verdict import AmdOptions, Reason, Verdict
@@ -57,14 +57,6 @@ class _Response(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
-def _whole(value: Any) -> Any:
-    """JSON Schema's integers include 800.0, so ours do."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Milliseconds = Annotated[int, BeforeValidator(_whole)]
-
-
 class CallAnalysisOptions(_Request):
     """How the answer is analysed; each field absent takes the service's configured value. Times in milliseconds."""
 
@@ -73,25 +65,25 @@ class CallAnalysisOptions(_Request):
         description="`fast`: decide and go on. `message_end`: after an answering machine, wait for its beep or lasting "
         "silence. Default: `message_end` when `callAnalysis` holds `answering_machine`, else `fast`.",
     )
-    total_timeout_ms: Milliseconds | None = Field(
+    total_timeout_ms: int | None = Field(
         None,
         ge=int(_LIMITS["total_timeout_ms"][0]),
         le=int(_LIMITS["total_timeout_ms"][1]),
         description="The verdict is `unknown` if there is none by then.",
     )
-    initial_silence_ms: Milliseconds | None = Field(
+    initial_silence_ms: int | None = Field(
         None,
         ge=int(_LIMITS["initial_silence_ms"][0]),
         le=int(_LIMITS["initial_silence_ms"][1]),
         description="Silence after the answer that is long enough to stop waiting for a word.",
     )
-    after_greeting_silence_ms: Milliseconds | None = Field(
+    after_greeting_silence_ms: int | None = Field(
         None,
         ge=int(_LIMITS["after_greeting_silence_ms"][0]),
         le=int(_LIMITS["after_greeting_silence_ms"][1]),
         description="Silence that ends a greeting.",
     )
-    message_end_timeout_ms: Milliseconds | None = Field(
+    message_end_timeout_ms: int | None = Field(
         None,
         ge=int(_LIMITS["message_end_timeout_ms"][0]),
         le=int(_LIMITS["message_end_timeout_ms"][1]),
@@ -103,6 +95,12 @@ class CallAnalysisOptions(_Request):
         le=_LIMITS["sensitivity"][1],
         description="Above 1: readier to say `answering_machine`; below 1: readier to say `live_person`.",
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _whole(cls, value: Any) -> Any:
+        """JSON Schema's integers include 800.0, so ours do."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 # What `api.intake` checks across fields, for clients that validate before they send.
