@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 
 import phonenumbers
@@ -22,8 +23,9 @@ class DestinationError(FsbridgeError, ValueError):
 def parse_destination(text: str) -> Destination:
     """`+15551234567`, or `sip:user@host[:port][;transport=udp|tcp|tls]` (or `sips:`), in canonical form.
 
-    A number must be possible in its country's plan (length and country code), not allocated: test ranges and
-    new blocks are dialled too. Scheme and host of a URI become lower case. Raises DestinationError.
+    A number must be possible in its country's plan (length and country code; no area code left out), not
+    allocated: test ranges and new blocks are dialled too. Scheme and host of a URI become lower case, its port
+    loses leading zeros; a number loses a trunk prefix (`+440…`). Raises DestinationError.
     """
     if _SCHEME.match(text):
         return _sip_uri(text)
@@ -33,9 +35,10 @@ def parse_destination(text: str) -> Destination:
         number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException as error:
         raise DestinationError(f"is no phone number: {error.args[0] if error.args else error}") from error
-    if not phonenumbers.is_possible_number(number):
+    # Not is_possible_number: that one takes local numbers too, which nobody can dial with a country code before them.
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise DestinationError("is not a possible number: its country's numbers have another length")
-    return Destination(DestinationKind.NUMBER, text)
+    return Destination(DestinationKind.NUMBER, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
 
 
 def _sip_uri(text: str) -> Destination:
@@ -50,8 +53,21 @@ def _sip_uri(text: str) -> Destination:
     host, port = parts["host"], parts["port"]
     if port is not None and not 1 <= int(port) <= 65_535:
         raise DestinationError("has a port that is not 1 to 65535")
-    if not host.startswith("[") and not all(_LABEL.fullmatch(label) for label in host.split(".")):
+    if not _is_host(host):
         raise DestinationError("has a host that is neither a domain name nor an address")
     user = f"{parts['user']}@" if parts["user"] is not None else ""
-    where = host.lower() + (f":{port}" if port is not None else "")
+    where = host.lower() + (f":{int(port)}" if port is not None else "")
     return Destination(DestinationKind.SIP_URI, f"{scheme.lower()}:{user}{where}{parts['transport'] or ''}")
+
+
+def _is_host(host: str) -> bool:
+    """A domain name, or an address; what ends in a label of digits only is an address (RFC 3261's toplabel)."""
+    try:
+        if host.startswith("["):
+            return bool(ipaddress.IPv6Address(host[1:-1]))
+        labels = host.split(".")
+        if labels[-1].isdigit():
+            return bool(ipaddress.IPv4Address(host))
+    except ValueError:
+        return False
+    return all(_LABEL.fullmatch(label) for label in labels)
