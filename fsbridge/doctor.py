@@ -1,0 +1,477 @@
+"""Can each configured node do the job, and is the configuration sane? Findings in words, each with what to change.
+
+Rules:
+* Nothing is changed anywhere: every command that is sent to a node only reads (`READS` names them all).
+* Reading a reply and judging it are functions of text; `examine_node` is given a function that asks, so recorded
+  replies (tests/traces/node_queries) serve as well as a live socket. Only `diagnose` opens sockets and reads files.
+* What a node does not tell is a warning, never an "ok".
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from fsbridge.esl.client import EslClient
+from fsbridge.esl.errors import EslAuthRejected, EslError
+from fsbridge.flow.errors import FlowError, FlowInvalid
+from fsbridge.flow.library import SUFFIXES, FlowLibrary
+from fsbridge.flow.model import FlowDocument, Speak, Step
+from fsbridge.ids import FlowId, OrgId, is_uuid
+from fsbridge.settings import AmdSettings, NodeSettings, Settings
+from fsbridge.supervise import Supervisor
+
+READS = ("version", "status", "fsctl pause_check outbound", "module_exists", "sofia status", "sofia status gateway")
+"""The API commands that are sent, without their arguments."""
+
+DEFAULT_PASSWORD = "ClueCon"
+OLDEST = (1, 10)
+LOW_SESSIONS = 100
+"""FreeSWITCH ships with 1000; a node with fewer than this was set up for something else."""
+LOW_RATE = 30
+"""`sessions-per-second` as FreeSWITCH ships it. Calls above it fail as DESTINATION_OUT_OF_ORDER."""
+NEARLY_FULL = 0.9
+
+EVENT_SOCKET = "autoload_configs/event_socket.conf.xml"
+ACL = "autoload_configs/acl.conf.xml"
+MODULES = "autoload_configs/modules.conf.xml"
+SWITCH = "autoload_configs/switch.conf.xml"
+
+Ask = Callable[[str], str]
+"""Sends one API command and gives what it prints. Raises EslError."""
+
+
+class Level(StrEnum):
+    """How much a finding matters: with a problem, calls fail or the door is open; a warning may be on purpose."""
+
+    OK = "ok"
+    WARNING = "warning"
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `subject` is a node or "configuration"; `change` is empty for an ok."""
+
+    level: Level
+    subject: str
+    check: str
+    text: str
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `status` tells. `ready` is False for a node that takes no new calls."""
+
+    ready: bool
+    sessions: int
+    max_sessions: int
+    max_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """What `sofia status gateway` tells; `pinged` says whether FreeSWITCH watches it with OPTIONS."""
+
+    status: str
+    state: str
+    pinged: bool
+    calls: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowNeeds:
+    """What the flows ask of a node: kinds of steps, engines that they speak with, prompts from the web."""
+
+    kinds: frozenset[str] = frozenset()
+    engines: frozenset[str] = frozenset()
+    web_prompts: bool = False
+
+
+@dataclass(slots=True)
+class _Notes:
+    """Findings about one subject, in the order in which they were made."""
+
+    subject: str
+    found: list[Finding] = field(default_factory=list)
+
+    def ok(self, check: str, text: str) -> None:
+        self.found.append(Finding(Level.OK, self.subject, check, text))
+
+    def warn(self, check: str, text: str, change: str) -> None:
+        self.found.append(Finding(Level.WARNING, self.subject, check, text, change))
+
+    def problem(self, check: str, text: str, change: str) -> None:
+        self.found.append(Finding(Level.PROBLEM, self.subject, check, text, change))
+
+
+def diagnose(settings: Settings, supervisor: Supervisor, example_keys: Collection[str] = ()) -> tuple[Finding, ...]:
+    """Look at everything: the configuration, the flows, then each node in turn.
+
+    example_keys: hashes of API keys that everybody knows. One node takes at most its connect timeout and a command
+    timeout a question; one that stops answering is given up at the first.
+    """
+    found, needs = examine_flows(settings)
+    found = [*examine_settings(settings, example_keys), *found]
+    for number, node in enumerate(settings.nodes):
+        found += _visit(node, number, settings, needs, supervisor)
+    return tuple(found)
+
+
+# --- replies -------------------------------------------------------------------------------------------------------
+
+
+def read_version(reply: str) -> tuple[int, int] | None:
+    """Major and minor of ``FreeSWITCH Version 1.11.3-dev+git…``; None if the reply holds no version."""
+    match = re.search(r"Version (\d+)\.(\d+)", reply)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def read_status(reply: str) -> Status | None:
+    """The limits and the readiness in the reply to `status`; None if one of them is not in it."""
+    ready = re.search(r"^FreeSWITCH \(.*\) is (.+)$", reply, re.MULTILINE)
+    sessions = re.search(r"^(\d+) session\(s\) - peak", reply, re.MULTILINE)
+    rate = re.search(r"session\(s\) per Sec out of max (\d+)", reply)
+    most = re.search(r"^(\d+) session\(s\) max", reply, re.MULTILINE)
+    if ready is None or sessions is None or rate is None or most is None:
+        return None
+    return Status(ready[1].strip() == "ready", int(sessions[1]), int(most[1]), int(rate[1]))
+
+
+def read_gateway(reply: str) -> Gateway | None:
+    """The reply to `sofia status gateway`; None for an unknown one (``Invalid Gateway!``) or another text."""
+    rows = (line.partition("\t") for line in reply.splitlines())
+    facts = {name.strip(): value.strip() for name, tab, value in rows if tab}
+    if "Status" not in facts or "State" not in facts:
+        return None
+
+    def number(name: str) -> int:
+        value = facts.get(name, "")
+        return int(value) if value.isdecimal() else 0
+
+    return Gateway(
+        status=facts["Status"],
+        state=facts["State"],
+        pinged=number("PingFreq") > 0,
+        calls=number("CallsOUT"),
+        failed=number("FailedCallsOUT"),
+    )
+
+
+def read_profiles(reply: str) -> dict[str, str]:
+    """SIP profiles and their states in the reply to `sofia status`."""
+    rows = ([cell.strip() for cell in line.split("\t")] for line in reply.splitlines())
+    return {row[0]: row[3] for row in rows if len(row) == 4 and row[1] == "profile"}
+
+
+# --- one node ------------------------------------------------------------------------------------------------------
+
+
+def examine_node(node: NodeSettings, settings: Settings, needs: FlowNeeds, ask: Ask) -> list[Finding]:
+    """Everything that can be asked of a node that let us in. Raises EslError when it stops answering."""
+    notes = _Notes(f"node {node.name}")
+    _version(notes, ask("version"))
+    _limits(notes, ask("status"), ask("fsctl pause_check outbound"))
+    _modules(notes, settings, needs, ask)
+    _profile(notes, node, settings, read_profiles(ask("sofia status")))
+    for name in dict.fromkeys(gateway for trunk in settings.trunks for gateway in trunk.gateways):
+        _gateway(notes, name, ask(f"sofia status gateway {name}"))
+    return notes.found
+
+
+def _visit(
+    node: NodeSettings, number: int, settings: Settings, needs: FlowNeeds, supervisor: Supervisor
+) -> list[Finding]:
+    notes = _Notes(f"node {node.name}")
+    password = node.password.get_secret_value()
+    if password == DEFAULT_PASSWORD:
+        notes.problem(
+            "password",
+            f"the event-socket password is {DEFAULT_PASSWORD}, which everybody knows: it opens a shell on the node",
+            f"another password in {EVENT_SOCKET}, and the same in FSBRIDGE_NODES__{number}__PASSWORD",
+        )
+    _taps(notes, node, settings.amd)
+    where = f"{node.host}:{node.port}"
+    client = EslClient(
+        node.host,
+        node.port,
+        password,
+        supervisor,
+        connect_timeout_s=node.connect_timeout_s,
+        command_timeout_s=node.command_timeout_s,
+    )
+    try:
+        client.connect()
+    except EslAuthRejected as error:
+        acl = "ACL" in str(error)
+        change = (
+            f"allow this host's address in the list that apply-inbound-acl names ({ACL}), then `reloadacl`"
+            if acl
+            else f"FSBRIDGE_NODES__{number}__PASSWORD (or nodes.{number}.password) as in {EVENT_SOCKET}"
+        )
+        notes.problem("access list" if acl else "login", str(error), change)
+        return notes.found
+    except EslError as error:
+        notes.problem(
+            "reachable",
+            str(error),
+            f"is FreeSWITCH running, is nodes.{number}.host/port right, is listen-ip in {EVENT_SOCKET} an address "
+            "that this host reaches, does a firewall let it through?",
+        )
+        return notes.found
+    try:
+        notes.ok("reachable", f"{where} lets us in")
+        notes.found += examine_node(node, settings, needs, client.api)
+    except EslError as error:
+        notes.problem("answers", f"stopped answering: {error}", "look at the node's load and log, then ask again")
+    finally:
+        client.stop()
+    return notes.found
+
+
+def _version(notes: _Notes, reply: str) -> None:
+    version = read_version(reply)
+    if version is None:
+        notes.warn("version", f"tells no version: {reply.strip()[:60]!r}", "is it FreeSWITCH, with mod_commands?")
+    elif version < OLDEST:
+        notes.warn(
+            "version",
+            f"FreeSWITCH {version[0]}.{version[1]} is older than {OLDEST[0]}.{OLDEST[1]}, the oldest known to do",
+            "upgrade the node",
+        )
+    else:
+        notes.ok("version", f"FreeSWITCH {version[0]}.{version[1]}")
+
+
+def _limits(notes: _Notes, reply: str, paused: str) -> None:
+    status = read_status(reply)
+    if status is None:
+        notes.warn("limits", f"`status` cannot be read: {reply.strip()[:60]!r}", "is mod_commands loaded?")
+        return
+    # `status` says "not ready" for a node paused one way as well; the check of our way is the surer one.
+    if paused.strip() == "true" or (paused.strip() != "false" and not status.ready):
+        notes.problem("takes calls", "the node is paused: every call would fail", "fs_cli -x 'fsctl resume'")
+    else:
+        notes.ok("takes calls", "not paused")
+    figures = f"{status.max_sessions} sessions, {status.max_rate} new ones a second"
+    if status.sessions >= status.max_sessions * NEARLY_FULL:
+        notes.warn(
+            "limits", f"{status.sessions} of {status.max_sessions} sessions are taken", f"max-sessions, {SWITCH}"
+        )
+    elif status.max_sessions < LOW_SESSIONS or status.max_rate < LOW_RATE:
+        notes.warn(
+            "limits",
+            f"low: {figures}; calls above that fail",
+            f"max-sessions and sessions-per-second in {SWITCH}, up to what the node was measured to carry",
+        )
+    else:
+        notes.ok("limits", figures)
+
+
+def _modules(notes: _Notes, settings: Settings, needs: FlowNeeds, ask: Ask) -> None:
+    loaded = []
+    for module, (purpose, level) in _wanted(settings, needs).items():
+        if ask(f"module_exists {module}").strip() == "true":
+            loaded.append(module)
+            continue
+        notes.found.append(
+            Finding(
+                level,
+                notes.subject,
+                module,
+                f"not loaded: {purpose}",
+                f'<load module="{module}"/> in {MODULES}, then `load {module}`; the build may have to include it',
+            )
+        )
+    if loaded:
+        notes.ok("modules", " ".join(name.removeprefix("mod_") for name in loaded))
+
+
+def _wanted(settings: Settings, needs: FlowNeeds) -> dict[str, tuple[str, Level]]:
+    """Modules, what fails without each, and how much that matters here."""
+
+    def used(by_flows: bool) -> Level:
+        return Level.PROBLEM if by_flows else Level.WARNING
+
+    wanted = {
+        "mod_sofia": ("no SIP, no calls", Level.PROBLEM),
+        "mod_dptools": ("no flow step can run", Level.PROBLEM),
+        "mod_commands": ("calls can be neither placed nor ended", Level.PROBLEM),
+        "mod_audio_fork": ("no answer can be analysed", Level.PROBLEM),
+        "mod_hash": ("a call that ends while fsbridge is away loses its hang-up cause", Level.WARNING),
+        "mod_sndfile": ("audio files cannot be played", used("play" in needs.kinds)),
+        "mod_tone_stream": ("pauses and tones cannot be played", used(bool(needs.kinds & {"pause", "gather"}))),
+    }
+    for engine in sorted({settings.flows.tts_engine, *needs.engines}):
+        wanted[f"mod_{engine}"] = (f"nothing can be spoken with {engine}", used(engine in needs.engines))
+    if needs.web_prompts:
+        wanted["mod_http_cache"] = ("prompts from http(s) URLs cannot be played", Level.PROBLEM)
+    return wanted
+
+
+def _profile(notes: _Notes, node: NodeSettings, settings: Settings, profiles: dict[str, str]) -> None:
+    name, state = node.sip_profile, profiles.get(node.sip_profile, "")
+    if state.startswith("RUNNING"):
+        notes.ok("SIP profile", f"{name} is running")
+        return
+    known = ", ".join(sorted(profiles)) or "none"
+    text = f"{name} is {state or 'unknown'}; the node's profiles: {known}"
+    change = f"`sofia profile {name} start`, or sip_profile of this node in fsbridge.toml"
+    if any(trunk.sip_uris for trunk in settings.trunks):
+        notes.problem("SIP profile", text, f"{change} (it dials SIP URIs; sip_uris = false in [[trunks]] needs none)")
+    else:
+        notes.warn("SIP profile", text, change)
+
+
+def _gateway(notes: _Notes, name: str, reply: str) -> None:
+    check = f"gateway {name}"
+    gateway = read_gateway(reply)
+    if gateway is None:
+        notes.problem(
+            check,
+            f"the node does not know it: {reply.strip()[:60]}",
+            f"sip_profiles/external/{name}.xml, then `sofia profile external rescan`; or gateways in [[trunks]]",
+        )
+    elif gateway.status != "UP" or gateway.state not in ("NOREG", "REGED"):
+        notes.problem(
+            check,
+            f"down: status {gateway.status}, state {gateway.state}",
+            f"proxy, username and password in sip_profiles/external/{name}.xml; does the carrier know this address?",
+        )
+    elif gateway.calls and gateway.failed >= gateway.calls:
+        notes.warn(check, f"up, but none of its {gateway.calls} calls got through", "ask the carrier; read the SIP log")
+    elif gateway.state == "NOREG" and not gateway.pinged:
+        notes.warn(
+            check,
+            "known, but nobody checks that the carrier answers there",
+            f'<param name="ping" value="25"/> in sip_profiles/external/{name}.xml',
+        )
+    else:
+        notes.ok(check, f"up ({gateway.state})")
+
+
+def _taps(notes: _Notes, node: NodeSettings, amd: AmdSettings) -> None:
+    """Whether FreeSWITCH can reach the AMD workers under the address that it is given."""
+    check = "way to the AMD workers"
+    if amd.urls:
+        hosts = sorted({urlsplit(url).hostname or "" for url in amd.urls})
+    else:
+        hosts = [amd.advertise_host or amd.host]
+    astray = [host for host in hosts if _is_here(host)]
+    if _is_here(node.host):
+        notes.ok(check, f"{', '.join(hosts)} (same host)")
+    elif astray:
+        key = "amd.urls" if amd.urls else "amd.advertise_host"
+        notes.problem(
+            check,
+            f"the node is on {node.host}, but is told to send audio to {', '.join(astray)}: that is itself",
+            f"{key}: an address of the workers that the node reaches" + ("" if amd.urls else '; amd.host = "0.0.0.0"'),
+        )
+    elif not amd.urls and _is_loopback(amd.host):
+        notes.problem(
+            check,
+            f"workers listen on {amd.host} only, where {node.host} cannot reach them",
+            'amd.host = "0.0.0.0" (and a firewall: a worker has no password), or the private address',
+        )
+    elif not amd.urls and amd.base_port == 0:
+        notes.warn(
+            check,
+            f"workers on {hosts[0]} listen on ports chosen at each start: no firewall can let them through",
+            "amd.base_port, for example 9200",
+        )
+    else:
+        notes.ok(check, ", ".join(hosts))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _is_here(host: str) -> bool:
+    """Whether an address means the very host that uses it."""
+    return _is_loopback(host) or host in ("0.0.0.0", "::")
+
+
+# --- the configuration and the flows -------------------------------------------------------------------------------
+
+
+def examine_settings(settings: Settings, example_keys: Collection[str] = ()) -> list[Finding]:
+    """What can be said of the configuration without asking anybody."""
+    notes = _Notes("configuration")
+    if not settings.orgs:
+        notes.warn("organizations", "none: nobody can place a call", "an [[orgs]] table; `fsbridge keys new`")
+    for org in settings.orgs:
+        check = f"keys of {org.name or org.id}"
+        if set(org.api_keys) & set(example_keys):
+            notes.problem(check, "the key of the example is in use: everybody knows it", "`fsbridge keys new`")
+        elif not org.api_keys:
+            notes.warn(check, "none: it cannot place calls", "orgs.api_keys; `fsbridge keys new` makes one")
+        else:
+            notes.ok(check, str(len(org.api_keys)))
+    hooks = settings.webhooks
+    if hooks.allow_private:
+        notes.warn("webhooks", "callbacks may go to private addresses", "webhooks.allow_private = false")
+    if hooks.allow_http:
+        notes.warn("webhooks", "callbacks may go unencrypted", "webhooks.allow_http = false")
+    if not (hooks.allow_private or hooks.allow_http):
+        notes.ok("webhooks", "https to public addresses only")
+    return notes.found
+
+
+def examine_flows(settings: Settings) -> tuple[list[Finding], FlowNeeds]:
+    """Every document of every organization as the service would read it, and what they need of a node."""
+    notes = _Notes("configuration")
+    library = FlowLibrary(settings.flows)
+    documents: list[FlowDocument] = []
+    folder = settings.flows.dir
+    for org in settings.orgs:
+        check = f"flows of {org.name or org.id}"
+        names = sorted(path for path in (folder / org.id).glob("*") if path.suffix in SUFFIXES)
+        good = 0
+        for path in names:
+            if not is_uuid(path.stem):
+                notes.warn(check, f"{path.name} can never be called", "its name must be a UUID and .yaml")
+                continue
+            try:
+                documents.append(library.find(OrgId(org.id), FlowId(path.stem)))
+                good += 1
+            except FlowInvalid as error:
+                more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
+                notes.problem(check, error.problems[0] + more, f"`fsbridge flows check {path}`")
+            except FlowError as error:
+                notes.problem(check, str(error), "the file's permissions")
+        if good:
+            notes.ok(check, str(good))
+        elif not names:
+            notes.warn(check, f"none in {folder / org.id}", f"{folder / org.id}/<flow UUID>.yaml")
+    return notes.found, flow_needs(documents)
+
+
+def flow_needs(documents: Iterable[FlowDocument]) -> FlowNeeds:
+    """What these documents need of a node."""
+    kinds, engines, web = set(), set(), False
+    for document in documents:
+        for step in document.body.steps:
+            kinds.add(step.kind)
+            if step.speak is not None:
+                own = step.speak.engine if isinstance(step.speak, Speak) else None
+                engines.add(own or document.body.engine or document.defaults.engine)
+            web = web or any(source.startswith(("http://", "https://")) for source in _sources(step))
+    return FlowNeeds(frozenset(kinds), frozenset(engines), web)
+
+
+def _sources(step: Step) -> Iterator[str]:
+    """What a step plays, as it is written."""
+    if step.play is not None:
+        yield step.play
+    if step.gather is not None:
+        yield from (source for source in (step.gather.prompt, step.gather.invalid) if source is not None)
