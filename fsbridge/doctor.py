@@ -196,7 +196,7 @@ def _visit(
             f"the event-socket password is {DEFAULT_PASSWORD}, which everybody knows: it opens a shell on the node",
             f"another password in {EVENT_SOCKET}, and the same in FSBRIDGE_NODES__{number}__PASSWORD",
         )
-    _taps(notes, node, settings.amd)
+    notes.found += examine_taps(node, settings.amd)
     where = f"{node.host}:{node.port}"
     client = EslClient(
         node.host,
@@ -356,13 +356,12 @@ def _gateway(notes: _Notes, name: str, reply: str) -> None:
         notes.ok(check, f"up ({gateway.state})")
 
 
-def _taps(notes: _Notes, node: NodeSettings, amd: AmdSettings) -> None:
-    """Whether FreeSWITCH can reach the AMD workers under the address that it is given."""
+def examine_taps(node: NodeSettings, amd: AmdSettings) -> list[Finding]:
+    """Whether FreeSWITCH can reach the AMD workers under the address that it is given; by the configuration alone."""
+    notes = _Notes(f"node {node.name}")
     check = "way to the AMD workers"
-    if amd.urls:
-        hosts = sorted({urlsplit(url).hostname or "" for url in amd.urls})
-    else:
-        hosts = [amd.advertise_host or amd.host]
+    own = amd.advertise_host or amd.host
+    hosts = sorted({urlsplit(url).hostname or "" for url in amd.urls}) if amd.urls else [own]
     astray = [host for host in hosts if _is_here(host)]
     if _is_here(node.host):
         notes.ok(check, f"{', '.join(hosts)} (same host)")
@@ -387,6 +386,7 @@ def _taps(notes: _Notes, node: NodeSettings, amd: AmdSettings) -> None:
         )
     else:
         notes.ok(check, ", ".join(hosts))
+    return notes.found
 
 
 def _is_loopback(host: str) -> bool:
@@ -416,7 +416,7 @@ def examine_settings(settings: Settings, example_keys: Collection[str] = ()) -> 
         elif not org.api_keys:
             notes.warn(check, "none: it cannot place calls", "orgs.api_keys; `fsbridge keys new` makes one")
         else:
-            notes.ok(check, str(len(org.api_keys)))
+            notes.ok(check, f"{len(org.api_keys)} in use")
     hooks = settings.webhooks
     if hooks.allow_private:
         notes.warn("webhooks", "callbacks may go to private addresses", "webhooks.allow_private = false")
@@ -450,7 +450,7 @@ def examine_flows(settings: Settings) -> tuple[list[Finding], FlowNeeds]:
             except FlowError as error:
                 notes.problem(check, str(error), "the file's permissions")
         if good:
-            notes.ok(check, str(good))
+            notes.ok(check, f"{good} valid")
         elif not names:
             notes.warn(check, f"none in {folder / org.id}", f"{folder / org.id}/<flow UUID>.yaml")
     return notes.found, flow_needs(documents)
