@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from amd_model.spec import CLASSES, FRAMES_PER_TICK, HOP_MS, MEASURES, SPEECH, TICK_MS
+from amd_model.spec import CLASSES, FRAMES_PER_TICK, HOP_MS, MEASURES, SPEECH, TICK_MS, TONE
 from amd_model.tones import Tone, ToneKind, ToneTracker
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
 
@@ -107,10 +107,9 @@ class DecisionState:
         return self.speech_ms >= _BEFORE_BEEP_MS
 
     def is_beep(self, tone: Tone) -> bool:
-        """A beep, or a single tone that would be call progress if a greeting had not been heard before it."""
-        return tone.kind is ToneKind.BEEP or (
-            tone.kind is ToneKind.PROGRESS and not tone.second_hz and self.after_speech
-        )
+        """A beep, or a single tone that would be call progress or a calling fax if no greeting had come before."""
+        alike = tone.kind in (ToneKind.PROGRESS, ToneKind.CNG) and not tone.second_hz
+        return tone.kind is ToneKind.BEEP or (alike and tone.beeplike and self.after_speech)
 
     def hear(self, speech: Sequence[float], start_ms: int) -> None:
         """Speech probabilities of one tick's frames → when speech began and ended (hysteresis, no clicks)."""
@@ -151,7 +150,7 @@ def decide(
         scale = 1.0 / (live + machine + fax + unknown)
         live, machine, fax, unknown = live * scale, machine * scale, fax * scale, unknown * scale
     state.posterior = (live, machine, fax, unknown)
-    tones = state.tones.feed(outputs[MEASURES], outputs[SPEECH])
+    tones = state.tones.feed(outputs[MEASURES], outputs[SPEECH], outputs[TONE])
     if state.verdict is None:
         events = _first_verdict(state, tones, options, now)
         if events and (options.mode is Mode.FAST or state.verdict is not Verdict.ANSWERING_MACHINE):
@@ -182,7 +181,7 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     spoken = state.first_speech_ms >= 0
     silence = now - state.last_speech_ms if spoken else now
     for tone in tones:
-        if tone.kind.is_fax and not (tone.kind is ToneKind.CNG and state.speech_ms >= 400):
+        if tone.kind.is_fax and not (tone.kind is ToneKind.CNG and state.after_speech):
             return [_tell(state, Verdict.FAX, max(fax, 0.99), Reason.FAX_TONE, now)]
         if tone.kind is ToneKind.PROGRESS and not state.after_speech:
             state.progress += 1

@@ -1,8 +1,8 @@
 """Signalling tones, one stream at a time, from the tone measures that come with the features.
 
 Pure Python, no torch: a frame without a tone costs a comparison or two, so thousands of streams fit on a
-core. It stands on its own; where speech probabilities are given, they make it stricter inside speech. What is
-told apart, and by which published figures:
+core. It stands on its own; where the network's probabilities of speech and of a tone are given, it is stricter
+inside speech and laxer on a quiet line. What is told apart, and by which published figures:
 
 * beep: one or two steady frequencies of 350–2,000 Hz, at least 0.12 s, that start and stop; told when it stops;
 * fax: CED and ANSam 2,100 ± 15 Hz (T.30 5.3.1.1; V.8 adds reversals each 450 ms), CNG 1,100 ± 38 Hz for 0.5 s
@@ -49,13 +49,16 @@ MIN_LEVEL: Final = -1.25  # −75 dBFS: below this a share means nothing
 MIN_FRAMES: Final = 5
 MAX_BEEP_FRAMES: Final = 175  # 3.5 s: longer is a line fault or a fax
 GAP_FRAMES: Final = 2  # a lost packet, a phase reversal
+RESUME_MS: Final = 100
 FSK_SHARE: Final = 0.8
 FSK_FRAMES: Final = 20
 CED_FRAMES: Final = 20
 
 
-_NO_SPEECH: Final = (0.4,) * FRAMES_PER_TICK
-QUIET: Final = 0.3  # mean speech probability below which a steady stretch is no vowel
+_NOT_ASKED: Final = (0.4,) * FRAMES_PER_TICK
+QUIET: Final = 0.2  # mean speech probability below which a steady stretch is no vowel
+LEAST_TONE: Final = 0.12  # the network's probability that a beep's loudest tick must reach
+PAIR_SHARE: Final = 0.25
 
 
 class ToneKind(StrEnum):
@@ -76,13 +79,17 @@ class ToneKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Tone:
-    """One tone heard: milliseconds since the stream's first sample; ``second_hz`` is 0 for a single tone."""
+    """One tone heard: milliseconds since the stream's first sample; ``second_hz`` is 0 for a single tone.
+
+    ``beeplike``: it started, stood still and stopped as a beep does, whatever else it may be.
+    """
 
     kind: ToneKind
     start_ms: int
     end_ms: int
     frequency_hz: float
     second_hz: float = 0.0
+    beeplike: bool = False
 
 
 class ToneTracker:
@@ -97,6 +104,7 @@ class ToneTracker:
         "_held",
         "_last_end",
         "_last_khz",
+        "_last_start",
         "_level",
         "_second",
         "_settled",
@@ -106,6 +114,8 @@ class ToneTracker:
         "_talk",
         "_talk_now",
         "_told",
+        "_tone",
+        "_tone_now",
     )
 
     def __init__(self) -> None:
@@ -122,19 +132,21 @@ class ToneTracker:
         self._settled = 0
         self._spread = (0.0, 0.0, 0.0, 0.0)  # sums and sums of squares of settled deviations from the first mean
         self._talk = self._talk_now = 0.0
+        self._tone = self._tone_now = 0.0
         self._fsk = 0
         self._last_end = -1_000
         self._last_khz = 0.0
+        self._last_start = 0
 
     @property
     def active(self) -> bool:
         """True while a tone long enough to be one is sounding."""
         return self._count >= MIN_FRAMES
 
-    def feed(self, measures: Sequence[float], speech: Sequence[float] = _NO_SPEECH) -> list[Tone]:
+    def feed(self, measures: Sequence[float], speech: Sequence[float] = _NOT_ASKED, tone: float = 1.0) -> list[Tone]:
         """One tick's measures (FRAMES_PER_TICK × TONE_MEASURES, frame by frame) → the tones that became known.
 
-        ``speech``: the probability that somebody speaks, a frame each.
+        ``speech`` and ``tone``: the probability that somebody speaks, a frame each, and that the tick holds a tone.
         """
         found: list[Tone] = []
         for at in range(0, FRAMES_PER_TICK * TONE_MEASURES, TONE_MEASURES):
@@ -147,14 +159,17 @@ class ToneTracker:
                     start = max(0, self._now() - FSK_FRAMES * HOP_MS)
                     found.append(Tone(ToneKind.V21, start, self._now(), 1_750.0))
             if self._count or share > 0.3:
-                # A second peak counts when it is within 12 dB of the first; the pair is kept in order.
-                if second_share > 0.06 * share and second_share > 0.05:
+                # A pair is two peaks within 6 dB when it begins; it is kept in order of frequency.
+                # Only a run that began as a pair looks at the second: in noise it is anything.
+                paired = self._second > 0.0 if self._count > 2 else second_share > PAIR_SHARE * share
+                if paired and second_share > 0.06 * share:
                     share += second_share
                     if second < first:
                         first, second = second, first
                 else:
                     second = 0.0
                 self._talk_now = speech[at // TONE_MEASURES]
+                self._tone_now = tone
                 self._follow(first, second, share, level, found)
             self._frame += 1
         return found
@@ -181,6 +196,7 @@ class ToneTracker:
                 n = self._count
                 self._count = n + 1
                 self._settle(first, level)
+                self._tone = max(self._tone, self._tone_now)
                 self._talk += (self._talk_now - self._talk) / (n + 1)
                 self._gap = 0
                 self._first += (first - self._first) / (n + 1)
@@ -189,7 +205,7 @@ class ToneTracker:
                 self._share += (share - self._share) / (n + 1)
                 if self._count == CED_FRAMES and not self._told and self._is_ced():
                     self._told = True
-                    found.append(self._tone(ToneKind.CED, self._now()))
+                    found.append(self._told_as(ToneKind.CED, self._now()))
                 return
             # A frame that holds a tone's first or last few milliseconds is still of it, only less pure.
             self._gap += 1
@@ -199,10 +215,12 @@ class ToneTracker:
         if share > ENTER_SHARE and level > MIN_LEVEL:
             self._count = 1
             self._gap = 0
-            self._start = self._frame
+            # Concealed packets can cut a tone in two: what goes on at the same place within 0.1 s began before them.
+            resumed = abs(first - self._last_khz) < DRIFT_KHZ and self._now() - self._last_end <= RESUME_MS
+            self._start = self._last_start if resumed else self._frame
             self._first, self._second, self._level, self._share = first, second, level, share
             self._told = False
-            self._talk = self._talk_now
+            self._talk, self._tone = self._talk_now, self._tone_now
             self._held = (first, level)
             self._settled = 0
             self._spread = (0.0, 0.0, 0.0, 0.0)
@@ -222,7 +240,7 @@ class ToneTracker:
             return False
         a, b, c, d = self._spread
         # Luck is likelier in a short stretch, so more is asked of it.
-        strict = 1.4 if self._talk < QUIET else 0.5 if count < SHORT_FRAMES else 0.8
+        strict = 2.5 if self._talk < QUIET else 0.5 if count < SHORT_FRAMES else 0.8
         limit = (STEADY_PAIR_KHZ if self._second else STEADY_KHZ) * strict
         return b / n - (a / n) ** 2 <= limit**2 and d / n - (c / n) ** 2 <= (STEADY_LEVEL * strict) ** 2
 
@@ -233,9 +251,9 @@ class ToneTracker:
         end = self._now() - self._gap * HOP_MS
         kind = self._kind(count, level_after)
         if kind is not None and not self._told:
-            found.append(self._tone(kind, end))
-        if count >= MIN_FRAMES:
-            self._last_end, self._last_khz = end, self._first
+            found.append(self._told_as(kind, end, self._is_beep(count, level_after)))
+        if count >= 4:
+            self._last_start, self._last_end, self._last_khz = self._start, end, self._first
 
     def _kind(self, count: int, level_after: float) -> ToneKind | None:
         first, second = self._first, self._second
@@ -249,16 +267,20 @@ class ToneTracker:
             return None
         if not second and abs(first - 1.1) <= 0.038 and 20 <= count <= 31:
             return ToneKind.CNG
+        return ToneKind.BEEP if self._is_beep(count, level_after) else None
+
+    def _is_beep(self, count: int, level_after: float) -> bool:
+        first, second = self._first, self._second
+        if self._tone < LEAST_TONE:
+            return False
         if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or not self._steady(count):
-            return None
+            return False
         if second and self._share < 0.97 and count < 2 * SHORT_FRAMES and _harmonics(first, second):
-            return None
+            return False
         if self._share < (SHORT_SHARE if count < SHORT_FRAMES else LONG_SHARE):
-            return None
+            return False
         # A note of music or a vowel is followed by sound as loud; a beep stops.
-        if level_after > self._level - 0.2:
-            return None
-        return ToneKind.BEEP
+        return level_after <= self._level - 0.2
 
     def _is_ced(self) -> bool:
         return not self._second and abs(self._first - 2.1) <= 0.020
@@ -277,13 +299,14 @@ class ToneTracker:
             return follows and _near(self._last_khz, _SIT_FIRST, 0.02)
         return follows and abs(self._first - _SIT_THIRD) < 0.02 and _near(self._last_khz, _SIT_SECOND, 0.02)
 
-    def _tone(self, kind: ToneKind, end_ms: int) -> Tone:
+    def _told_as(self, kind: ToneKind, end_ms: int, beeplike: bool = False) -> Tone:
         return Tone(
             kind,
             self._start * HOP_MS,
             max(end_ms, self._start * HOP_MS + HOP_MS),
             round(self._first * 1000.0, 1),
             round(self._second * 1000.0, 1),
+            beeplike,
         )
 
 

@@ -5,7 +5,7 @@ from amd_model.spec import FRAMES_PER_TICK, TONE_MEASURES
 NO_TONE = (0.5, 0.1, 0.9, 0.05, 1.0, 0.0)
 
 
-def row(live=0.25, machine=0.25, fax=0.25, unknown=0.25, speech=0.0, measures=NO_TONE, tone=0.0):
+def row(live=0.25, machine=0.25, fax=0.25, unknown=0.25, speech=0.0, measures=NO_TONE, tone=0.5):
     """One tick; ``speech`` and ``measures`` are the same in each of its frames."""
     assert len(measures) == TONE_MEASURES
     return [live, machine, fax, unknown, *[speech] * FRAMES_PER_TICK, tone, *list(measures) * FRAMES_PER_TICK]
