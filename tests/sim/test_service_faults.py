@@ -94,6 +94,20 @@ def test_without_a_worker_calls_are_refused_where_the_carrier_wants_it_so(tmp_pa
         assert "worker" in resource["failureDetail"]
 
 
+def test_a_worker_killed_in_the_middle_is_the_verdict_unknown_and_is_replaced(tmp_path: Path) -> None:
+    with simulated_node(speed=2.0) as simulator, running(settings(tmp_path, simulator.port), simulator) as stack:
+        session_id = str(stack.place("+15550100006", callAnalysis=["live_person"]).json()["sessionId"])
+        until(lambda: stack.service.registry.all()[0].call.tap_connected)
+        worker = stack.service.workers.workers[0]
+        assert worker.process is not None
+        worker.process.kill()
+        resource = stack.ended(session_id)
+        assert (resource["failureReason"], resource["callAnalysisResult"]) == ("unknown", "unknown")
+        until(lambda: worker.restarts and worker.ready, 30)
+        resource = stack.place("+15550100001", mode="sync", callAnalysis=["live_person"]).json()
+        assert resource["callAnalysisResult"] == "live_person"
+
+
 def test_a_duplicate_uuid_is_found_out(tmp_path: Path) -> None:
     with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack:
         simulator.faults.duplicate_uuid()
