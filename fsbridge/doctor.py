@@ -28,7 +28,8 @@ from fsbridge.supervise import Supervisor
 READS = ("version", "status", "fsctl pause_check outbound", "module_exists", "sofia status", "sofia status gateway")
 """The API commands that are sent, without their arguments."""
 
-DEFAULT_PASSWORD = "ClueCon"
+KNOWN_PASSWORDS = ("ClueCon", "CHANGE-ME-to-a-long-random-word")
+"""FreeSWITCH's default, and the one that stands in our example of event_socket.conf.xml."""
 OLDEST = (1, 10)
 LOW_SESSIONS = 100
 """FreeSWITCH ships with 1000; a node with fewer than this was set up for something else."""
@@ -190,10 +191,10 @@ def _visit(
 ) -> list[Finding]:
     notes = _Notes(f"node {node.name}")
     password = node.password.get_secret_value()
-    if password == DEFAULT_PASSWORD:
+    if password in KNOWN_PASSWORDS:
         notes.problem(
             "password",
-            f"the event-socket password is {DEFAULT_PASSWORD}, which everybody knows: it opens a shell on the node",
+            f"the event-socket password is {password}, which everybody knows: it opens a shell on the node",
             f"another password in {EVENT_SOCKET}, and the same in FSBRIDGE_NODES__{number}__PASSWORD",
         )
     notes.found += examine_taps(node, settings.amd)
