@@ -55,7 +55,7 @@ class CallHandlers:
         if wanted.mode is not Mode.SYNC:
             return Response(201, to_json(render_call(call)), headers=(location,))
         timeout = self.settings.service.sync_timeout_s
-        ended = self.service.wait(call.session_id, timeout)
+        ended = self.service.wait(call.session_id, timeout) or self._ended(org, call.session_id)
         if ended is None:
             raise ApiError(
                 ErrorCode.SYNC_TIMEOUT,
@@ -92,6 +92,11 @@ class CallHandlers:
                 headers=(retry_after(wait),),
             )
         return org
+
+    def _ended(self, org: OrgSettings, session_id: SessionId) -> Call | None:
+        """The call if it ended before, or just as, it was waited for."""
+        call = self.service.get(OrgId(org.id), session_id)
+        return call if call is not None and call.ended else None
 
     def _place(self, org: OrgSettings, flow_id: FlowId, wanted: CallRequest, request_id: str) -> Call:
         try:
