@@ -30,7 +30,7 @@ from amd_model.verdict import AmdOptions, Mode, Verdict
 from training.compose import DEV
 from training.dataset import Shard, join, shards
 
-PERSON_COST: Final = 2.0
+PERSON_COST: Final = 3.0
 DEAD_AIR: Final = 0.15  # a second of it, beyond what is aimed at: people hang up
 _SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.012, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
 _NO_RULE: Final = (Verdict.UNKNOWN, 0)
