@@ -1,7 +1,8 @@
 """``python -m amd_model classify FILE…``: one JSON line a file, on the same path that serves calls.
 
 ``{"file","verdict","confidence","decidedAtMs","beepAtMs"}`` and the reason; a file that cannot be analysed
-gives ``{"file","error"}`` instead and exit code 1, and the others are still done.
+gives ``{"file","error"}`` instead and exit code 1, and the others are still done. A verdict that was corrected
+before the end is given as corrected, with ``firstVerdict`` beside it.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ def classify(model: LoadedModel, path: str, options: AmdOptions) -> dict[str, ob
 
 
 def _body(path: str, events: Sequence[AmdEvent]) -> dict[str, object]:
-    verdict = next(event for event in events if event.kind is EventKind.VERDICT)
+    first = next(event for event in events if event.kind is EventKind.VERDICT)
+    verdict = next((event for event in events if event.kind is EventKind.CORRECTION), first)
     beep = next((event.beep_ms for event in events if event.beep_ms is not None), None)
     assert verdict.result is not None
     body: dict[str, object] = {
@@ -37,9 +39,8 @@ def _body(path: str, events: Sequence[AmdEvent]) -> dict[str, object]:
         "beepAtMs": beep,
         "reason": verdict.reason.value if verdict.reason else None,
     }
-    correction = next((event for event in events if event.kind is EventKind.CORRECTION), None)
-    if correction is not None and correction.result is not None:
-        body["correctedTo"] = correction.result.value
+    if verdict is not first and first.result is not None:
+        body["firstVerdict"] = first.result.value
     return body
 
 

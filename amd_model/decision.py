@@ -240,6 +240,10 @@ def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, n
             state.beep = tone
             state.done = True
             return [_beep(state, tone)]
+        if tone.kind.is_fax and tone.kind is not ToneKind.CNG:  # a fax switch that spoke first
+            state.done = True
+            confidence = max(state.posterior[2], 0.99)
+            return [_tell(state, Verdict.FAX, confidence, Reason.FAX_TONE, now, EventKind.CORRECTION)]
     live = state.posterior[0]
     state.correction_ticks = state.correction_ticks + 1 if live >= 0.98 else 0
     if state.correction_ticks >= _CORRECTION_TICKS:

@@ -128,6 +128,7 @@ def outcome(
 ) -> Outcome:
     """One case's truth and what became of it."""
     verdict = next(event for event in events if event.kind is EventKind.VERDICT)
+    verdict = next((event for event in events if event.kind is EventKind.CORRECTION), verdict)
     beep = next((event.beep_ms for event in events if event.beep_ms is not None), -1)
     assert verdict.result is not None
     return Outcome(

@@ -139,6 +139,14 @@ def test_a_change_of_mind_is_a_correction():
     assert state.done
 
 
+def test_a_fax_switch_that_spoke_first_is_corrected():
+    rows = [sure("machine", speech=0.9)] * 3 + [row(measures=tone(2_100))] * 8
+    (verdict, correction), state = story(rows, MESSAGE_END, end=False)
+    assert verdict.result is Verdict.ANSWERING_MACHINE
+    assert (correction.result, correction.reason) == (Verdict.FAX, Reason.FAX_TONE)
+    assert state.done
+
+
 def test_timeout_takes_the_likeliest():
     (event,), _ = story([row(0.3, 0.6, 0.05, 0.05, speech=0.9)] * 120)
     assert (event.result, event.reason, event.at_ms) == (Verdict.ANSWERING_MACHINE, Reason.TIMEOUT, 10_000)
