@@ -1,4 +1,4 @@
-"""freeswitch-conf/ and docker/: well-formed, and in agreement with each other and with the code."""
+"""freeswitch-conf/ and docker/: well-formed, and in agreement with each other, the simulator and the code."""
 
 from __future__ import annotations
 
@@ -6,105 +6,208 @@ import re
 import tomllib
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from api.cli.serve import EXAMPLE_KEY_HASH
+from fsbridge import doctor
 from fsbridge.settings import Settings, load, parse
+from fsbridge.simulator.farend_file import default_book
 
 pytestmark = pytest.mark.unit
 
 ROOT = Path(__file__).parents[2]
 CONF = ROOT / "freeswitch-conf"
 DOCKER = ROOT / "docker"
+PIECES = sorted(CONF.rglob("*.xml"))
+
+NOT_IN_SIMULATOR = {"+15550100099"}
 
 
 def xml(name: str) -> ET.Element:
     return ET.parse(CONF / name).getroot()
 
 
-@pytest.mark.parametrize("path", sorted(CONF.rglob("*.xml")), ids=lambda path: path.name)
-def test_every_piece_is_well_formed_and_named_in_the_readme(path: Path) -> None:
-    assert ET.parse(path).getroot().tag in ("configuration", "include")
-    assert str(path.relative_to(CONF)) in (CONF / "README.md").read_text()
+def params(element: ET.Element) -> dict[str, str]:
+    return {each.attrib["name"]: each.attrib["value"] for each in element.iter("param")}
 
 
-def test_the_event_socket_is_closed_to_everybody_but_the_list() -> None:
-    params = {p.get("name"): p.get("value") for p in xml("autoload_configs/event_socket.conf.xml").iter("param")}
-    lists = {each.get("name"): each for each in xml("autoload_configs/acl.conf.xml").iter("list")}
-    allowed = lists[params["apply-inbound-acl"]]
-    assert allowed.get("default") == "deny"
-    assert {node.get("cidr") for node in allowed} == {"127.0.0.1/32", "::1/128"}
-    assert params["listen-ip"] == "127.0.0.1"
-    assert params["password"] != "ClueCon"
-
-
-def test_what_the_code_needs_is_loaded() -> None:
-    modules = {load.get("module") for load in xml("autoload_configs/modules.conf.xml").iter("load")}
-    assert modules >= {"mod_event_socket", "mod_sofia", "mod_commands", "mod_dptools", "mod_audio_fork", "mod_hash"}
-
-
-def test_gateways_are_named_as_the_configurations_name_them() -> None:
-    defined = {
-        gateway.get("name")
-        for name in ("carrier", "loop")
-        for gateway in xml(f"sip_profiles/external/{name}.xml").iter("gateway")
-    }
-    example = parse(tomllib.loads((ROOT / "api" / "fsbridge.example.toml").read_text()))
-    compose = compose_settings()
-    used = {gateway for settings in (example, compose) for trunk in settings.trunks for gateway in trunk.gateways}
-    assert used <= defined
-
-
-@pytest.mark.parametrize(
-    ("number", "extension"),
-    [
-        ("+15550100486", "fsbridge-test-busy"),
-        ("+15550100603", "fsbridge-test-declined"),
-        ("+15550100404", "fsbridge-test-unknown-number"),
-        ("+15550100999", "fsbridge-test-rings-out"),
-        ("+15550100329", "fsbridge-test-fax"),
-        ("15550100222", "fsbridge-test-machine"),
-        ("+15550100001", "fsbridge-test-person"),
-        ("+4930123456", None),
-    ],
-)
-def test_the_far_end_answers_the_readme_s_numbers(number: str, extension: str | None) -> None:
-    matching = [
-        each.get("name")
-        for each in xml("dialplan/public/fsbridge_test.xml").iter("extension")
-        for condition in each.iter("condition")
-        if re.search(condition.get("expression", ""), number)
-    ]
-    assert (matching[0] if matching else None) == extension
+def compose() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())
+    return loaded
 
 
 def compose_settings() -> Settings:
     return load(DOCKER / "fsbridge.toml", {"FSBRIDGE_NODES__0__PASSWORD": "x"})
 
 
-def test_the_composed_configuration_is_one() -> None:
+# --- freeswitch-conf -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", [*PIECES, DOCKER / "freeswitch" / "fsbridge.xml"], ids=lambda path: path.name)
+def test_every_piece_is_well_formed(path: Path) -> None:
+    root = ET.parse(path).getroot()
+    assert root.tag in ("configuration", "include", "profile")
+    if root.tag == "configuration":
+        assert f"{root.get('name')}.xml" == path.name
+    for each in root.iter("param"):
+        assert set(each.attrib) == {"name", "value"}
+
+
+def test_the_readme_has_a_row_for_every_piece_and_no_other() -> None:
+    rows = re.findall(r"^\| `([^`]+\.xml)` \|", (CONF / "README.md").read_text(), re.MULTILINE)
+    assert sorted(rows) == [str(path.relative_to(CONF)) for path in PIECES]
+
+
+def test_the_event_socket_is_closed_to_everybody_but_the_list() -> None:
+    socket = params(xml("autoload_configs/event_socket.conf.xml"))
+    lists = {each.get("name"): each for each in xml("autoload_configs/acl.conf.xml").iter("list")}
+    allowed = lists[socket["apply-inbound-acl"]]
+    assert allowed.get("default") == "deny"
+    assert {node.get("cidr") for node in allowed} == {"127.0.0.1/32", "::1/128"}
+    assert socket["listen-ip"] == "127.0.0.1"
+    assert socket["password"] in doctor.KNOWN_PASSWORDS  # so that nobody gets away with leaving it
+
+
+def test_every_module_that_the_doctor_asks_for_is_loaded() -> None:
+    modules = {load.get("module") for load in xml("autoload_configs/modules.conf.xml").iter("load")}
+    example = parse(tomllib.loads((ROOT / "api" / "fsbridge.example.toml").read_text()))
+    asked: list[str] = []
+
+    def ask(command: str) -> str:
+        asked.append(command)
+        return ""
+
+    needs = doctor.FlowNeeds(frozenset({"play", "pause"}), frozenset(), web_prompts=True)
+    doctor.examine_node(example.nodes[0], example, needs, ask)
+    wanted = {command.split()[1] for command in asked if command.startswith("module_exists ")}
+    assert len(wanted) > 7
+    assert wanted | {"mod_event_socket", "mod_dialplan_xml"} <= modules
+
+
+def test_the_limits_are_not_what_the_doctor_calls_low() -> None:
+    limits = params(xml("autoload_configs/switch.conf.xml"))
+    assert int(limits["max-sessions"]) >= doctor.LOW_SESSIONS
+    assert int(limits["sessions-per-second"]) >= doctor.LOW_RATE
+
+
+def test_gateways_are_named_as_files_and_configurations_name_them_and_are_pinged() -> None:
+    gateways = {
+        path.stem: next(ET.parse(path).getroot().iter("gateway"))
+        for path in (CONF / "sip_profiles" / "external").glob("*.xml")
+    }
+    for name, gateway in gateways.items():
+        assert gateway.get("name") == name
+        assert int(params(gateway)["ping"]) > 0
+        assert {"proxy", "username", "password", "register"} <= set(params(gateway))
+    example = parse(tomllib.loads((ROOT / "api" / "fsbridge.example.toml").read_text()))
+    used = {name for settings in (example, compose_settings()) for trunk in settings.trunks for name in trunk.gateways}
+    assert used <= set(gateways)
+
+
+# --- the test far end ----------------------------------------------------------------------------------------------
+
+
+def test_the_loop_leads_to_the_test_far_end_which_only_this_machine_reaches() -> None:
+    profile = params(xml("sip_profiles/fsbridge_test.xml"))
+    assert profile["sip-ip"] == profile["rtp-ip"] == "127.0.0.1"
+    assert params(xml("sip_profiles/external/loop.xml"))["proxy"] == f"127.0.0.1:{profile['sip-port']}"
+    contexts = [context.get("name") for context in xml("dialplan/fsbridge_test.xml").iter("context")]
+    assert contexts == [profile["context"]]
+
+
+def extension(number: str) -> str:
+    """The extension that FreeSWITCH takes for a number: the first whose condition holds."""
+    for each in xml("dialplan/fsbridge_test.xml").iter("extension"):
+        (condition,) = each.iter("condition")
+        if re.search(condition.get("expression", ""), number):
+            return str(each.get("name"))
+    raise AssertionError(f"no extension for {number}")
+
+
+def readme_numbers() -> list[str]:
+    return re.findall(r"`(\+1555\d+)`", (CONF / "README.md").read_text())
+
+
+@pytest.mark.parametrize("number", readme_numbers())
+def test_the_numbers_of_the_readme_are_those_of_the_simulator(number: str) -> None:
+    name = extension(number)
+    assert name == extension(number.removeprefix("+")) != "anything_else"
+    if number in NOT_IN_SIMULATOR:
+        return
+    simulated = default_book().find(number)
+    assert simulated is not None
+    assert name.removeprefix("live_") == simulated.name.removeprefix("live_")
+
+
+def test_every_far_end_is_in_the_readme() -> None:
+    names = {each.get("name") for each in xml("dialplan/fsbridge_test.xml").iter("extension")}
+    assert {extension(number) for number in readme_numbers()} == names - {"anything_else"}
+    assert extension("+4930123456") == extension("+155501000011") == "anything_else"
+
+
+# --- docker --------------------------------------------------------------------------------------------------------
+
+
+def test_the_configuration_of_compose_is_one_that_the_service_takes() -> None:
     settings = compose_settings()
     assert settings.nodes[0].password.get_secret_value() == "x"
-    assert settings.service.address == ("0.0.0.0", 8080)
+    assert not any(EXAMPLE_KEY_HASH in org.api_keys for org in settings.orgs)
+    profile = ET.parse(DOCKER / "freeswitch" / "fsbridge.xml").getroot()
+    assert profile.get("name") == settings.nodes[0].sip_profile
+    (tap,) = doctor.examine_taps(settings.nodes[0], settings.amd)
+    assert tap.level is doctor.Level.OK
 
 
 def test_compose_names_what_exists_and_no_password() -> None:
-    compose = yaml.safe_load((DOCKER / "compose.yaml").read_text())
-    assert set(compose["services"]) == {"freeswitch", "fsbridge"}
-    for service in compose["services"].values():
-        for volume in service.get("volumes", []):
+    services = compose()["services"]
+    assert set(services) == {"freeswitch", "fsbridge"}
+    for service in services.values():
+        for volume in service["volumes"]:
             source = volume.split(":")[0]
-            if source.startswith(".") and source != "./flows":
+            if source.startswith(".") and source != "./flows":  # the reader's own, see the README
                 assert (DOCKER / source).exists(), source
-    command = compose["services"]["freeswitch"]["command"]
-    assert command[command.index("--password") + 1].startswith("${EVENT_SOCKET_PASSWORD:?")
-    assert (DOCKER / ".env.example").read_text().rstrip().endswith("EVENT_SOCKET_PASSWORD=")
+    command = services["freeswitch"]["command"]
+    password = command[command.index("--password") + 1]
+    assert password == services["fsbridge"]["environment"]["FSBRIDGE_NODES__0__PASSWORD"]
+    (variable,) = re.findall(r"^\$\{(\w+):\?[^}]+\}$", password)
+    assert f"\n{variable}=\n" in (DOCKER / ".env.example").read_text()
+
+
+def test_compose_mounts_what_the_configuration_names() -> None:
+    service = compose()["services"]["fsbridge"]
+    mounts = {volume.split(":")[1]: volume.split(":")[0] for volume in service["volumes"]}
+    settings = compose_settings()
+    assert str(settings.flows.dir) in mounts
+    assert str(settings.service.data_dir.parent) in mounts
+    assert mounts[str(settings.service.data_dir.parent)] in compose()["volumes"]
+    dockerfile = (DOCKER / "Dockerfile").read_text()
+    assert mounts["/etc/fsbridge/fsbridge.toml"] == "./fsbridge.toml"
+    assert '"--config", "/etc/fsbridge/fsbridge.toml"' in dockerfile
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert f":{settings.service.address[1]}/readyz" in service["healthcheck"]["test"][-1]
+    assert int(service["stop_grace_period"].removesuffix("s")) > settings.service.drain_timeout_s
 
 
 def test_the_image_copies_every_package_and_runs_unprivileged() -> None:
     text = (DOCKER / "Dockerfile").read_text()
-    for package in ("fsbridge", "amd_model", "api", "training"):
-        assert f"COPY {package} {package}" in text
-        assert f"!{package}" in (DOCKER / "Dockerfile.dockerignore").read_text()
-    assert re.search(r"^USER fsbridge$", text, re.MULTILINE)
+    ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
+    assert ignored[0] == "*"
+    copied = [name for line in re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE) for name in line.split()]
+    assert {"fsbridge", "amd_model", "api", "training", "pyproject.toml"} <= set(copied)
+    for name in copied:
+        assert (ROOT / name).exists()
+        assert f"!{name}" in ignored
+    assert re.findall(r"^USER (.+)$", text, re.MULTILINE) == ["fsbridge"]
+    assert re.search(r"^ARG EXTRA_INDEX_URL=\"\"$", text, re.MULTILINE)
+    assert "://" not in text.replace("http://127.0.0.1", "")
+
+
+def test_the_readme_s_example_flow_is_for_the_configured_organization() -> None:
+    readme = (DOCKER / "README.md").read_text()
+    (source,) = re.findall(r"cp (\.\./\S+\.yaml) ", readme)
+    assert (DOCKER / source).exists()
+    assert f"flows/{compose_settings().orgs[0].id}/" in readme
