@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gevent.socket
 import pytest
-import structlog
 from gevent.server import StreamServer
 from typer.testing import CliRunner, Result
 
@@ -28,17 +26,6 @@ pytestmark = pytest.mark.sim
 
 PASSWORD = "a-word-of-our-own"
 GOOD_KEY = "sha256:" + "1" * 64
-
-
-@pytest.fixture(autouse=True)
-def _logging_as_it_was() -> Iterator[None]:
-    """The command sets up logging for its process; the other tests' is put back."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 @pytest.fixture
