@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -57,6 +58,11 @@ class Mode(StrEnum):
     MESSAGE_END = "message_end"
 
 
+MAX_KEEP_MS = 60_000
+_CALL_ID = re.compile(r"[A-Za-z0-9-]{0,64}")
+"""A call id names a file: nothing in it may lead out of a folder."""
+
+
 class WireError(ValueError):
     """Options or an event that cannot be understood; the message names the field."""
 
@@ -66,7 +72,8 @@ class AmdOptions:
     """One call's options for the detector; times in milliseconds.
 
     ``sensitivity`` is the cost of taking a machine for a person over the cost of taking a person for a
-    machine: above 1 the detector is readier to say ``answering_machine``.
+    machine: above 1 the detector is readier to say ``answering_machine``. ``keep_ms`` of the audio are kept in
+    a file named after ``call_id`` by a worker that was told where; 0, the default, keeps nothing.
     """
 
     mode: Mode = Mode.FAST
@@ -75,6 +82,8 @@ class AmdOptions:
     after_greeting_silence_ms: int = 800
     message_end_timeout_ms: int = 30_000
     sensitivity: float = 1.0
+    keep_ms: int = 0
+    call_id: str = ""
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         "total_timeout_ms": (500, 59_000),
@@ -83,12 +92,18 @@ class AmdOptions:
         "message_end_timeout_ms": (1_000, 180_000),
         "sensitivity": (0.1, 10.0),
     }
+    """Of what a caller may choose; what is kept is for the configuration alone to say."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in self.LIMITS.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
                 raise WireError(f"AMD option {name}: {value!r} is not a number from {low} to {high}")
+        keep = self.keep_ms
+        if isinstance(keep, bool) or not isinstance(keep, int) or not 0 <= keep <= MAX_KEEP_MS:
+            raise WireError(f"AMD option keep_ms: {keep!r} is not a whole number from 0 to {MAX_KEEP_MS}")
+        if not isinstance(self.call_id, str) or not _CALL_ID.fullmatch(self.call_id):
+            raise WireError(f"AMD option call_id: {self.call_id!r} is not up to 64 letters, digits and hyphens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +126,9 @@ class AmdEvent:
 
 
 def encode_options(options: AmdOptions) -> str:
-    """Options as tap metadata: base64url of compact JSON, no padding."""
-    body = {f.name: getattr(options, f.name) for f in fields(options)}
+    """Options as tap metadata: base64url of compact JSON, no padding. What is kept is said only where it is asked."""
+    silent = () if options.keep_ms else ("keep_ms", "call_id")
+    body = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in silent}
     raw = json.dumps(body, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 

@@ -135,6 +135,25 @@ class AmdSettings(_Table):
     after_greeting_silence_ms: int = Field(800, ge=200, le=5_000)
     message_end_timeout_ms: int = Field(30_000, ge=1_000, le=180_000)
     sensitivity: float = Field(1.0, ge=0.1, le=10.0)
+    keep_audio_s: float = Field(0.0, ge=0, le=60, description="seconds of each analysed answer to keep; 0 keeps none")
+    keep_audio_dir: Path | None = Field(None, description="where workers started here put them")
+    keep_audio_days: int = Field(30, ge=1, le=3_650, description="recordings older than this are deleted")
+    keep_audio_consent: bool = Field(False, description="that there is a legal ground to record answers")
+
+    @model_validator(mode="after")
+    def _keeping_is_allowed(self) -> AmdSettings:
+        if self.keep_audio_s and not self.keep_audio_consent:
+            raise ValueError(
+                "keep_audio_s: recording answers needs a legal ground; set keep_audio_consent = true once you have it"
+            )
+        if self.keep_audio_s and self.keep_audio_dir is None:
+            raise ValueError("keep_audio_s: keep_audio_dir must say where the recordings go")
+        return self
+
+    @property
+    def keep_ms(self) -> int:
+        """Milliseconds of each answer to keep."""
+        return round(self.keep_audio_s * 1000)
 
 
 class FlowSettings(_Table):
@@ -217,7 +236,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     base = path.parent
     service = settings.service.model_copy(update={"data_dir": base / settings.service.data_dir})
     flows = settings.flows.model_copy(update={"dir": base / settings.flows.dir})
-    return settings.model_copy(update={"service": service, "flows": flows})
+    kept = settings.amd.keep_audio_dir
+    amd = settings.amd.model_copy(update={"keep_audio_dir": None if kept is None else base / kept})
+    return settings.model_copy(update={"service": service, "flows": flows, "amd": amd})
 
 
 def _overlay(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:

@@ -77,6 +77,9 @@ def test_every_fault_at_once() -> None:
         ({**LEAST, "amd": {"urls": ["http://x"]}}, "amd.urls.0"),
         ({**LEAST, "trunks": [{"name": "main", "gateways": ["gw}bad"]}]}, "trunks.0.gateways.0"),
         ({**LEAST, "nodes": [{"name": "fs1", "host": "a b"}]}, "nodes.0.host"),
+        ({**LEAST, "amd": {"keep_audio_s": 61}}, "amd.keep_audio_s"),
+        ({**LEAST, "amd": {"keep_audio_s": 5, "keep_audio_dir": "d"}}, "needs a legal ground; set keep_audio_consent"),
+        ({**LEAST, "amd": {"keep_audio_s": 5, "keep_audio_consent": True}}, "keep_audio_dir must say where"),
     ],
 )
 def test_a_fault_is_named_with_its_key(document: dict[str, Any], words: str) -> None:
@@ -169,3 +172,15 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_settings_are_what_parse_gives() -> None:
     assert isinstance(parse(LEAST), Settings)
+
+
+def test_recordings_are_off_by_default_and_go_beside_the_file(tmp_path: Path) -> None:
+    assert (parse(LEAST).amd.keep_ms, parse(LEAST).amd.keep_audio_dir) == (0, None)
+    path = tmp_path / "fsbridge.toml"
+    path.write_text(
+        '[[nodes]]\nname = "fs1"\n[[trunks]]\nname = "main"\ngateways = ["gw1"]\n'
+        '[amd]\nkeep_audio_s = 2.5\nkeep_audio_dir = "answers"\nkeep_audio_consent = true\n'
+    )
+    amd = load(path, {}).amd
+    assert (amd.keep_ms, amd.keep_audio_dir, amd.keep_audio_days) == (2_500, tmp_path / "answers", 30)
+    assert load(path, {"FSBRIDGE_AMD__KEEP_AUDIO_DIR": "/srv/answers"}).amd.keep_audio_dir == Path("/srv/answers")
