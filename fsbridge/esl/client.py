@@ -6,6 +6,8 @@ leaves callers hanging on a lost connection, writes without a lock and hands eve
 * One greenlet reads; it settles replies and hands events to `on_event`, which must not block.
 * Writes happen under one lock and a deadline; a write that fails half-way ends the connection.
 * A lost connection fails every pending command and job at once, with EslConnectionLost.
+* Two commands without a reply, one wholly after the other and nothing answered in between, end the connection: a
+  reply that never comes shifts all that follow to the wrong commands, and events alone would keep it looking alive.
 * The reader yields by a time budget: on a busy socket `recv` never blocks, and the hub would starve.
 """
 
@@ -77,6 +79,7 @@ class EslClient(InboundESL):  # type: ignore[misc]
         self._session = EslSession()
         self._write_lock = BoundedSemaphore()
         self._greeted = Flag()
+        self._unanswered = False
 
     def connect(self) -> None:
         """Open the socket and log in, all within the connect timeout; on a failure nothing stays open.
@@ -204,13 +207,19 @@ class EslClient(InboundESL):  # type: ignore[misc]
     ) -> str:
         ticket, reply = pending
         patience = self._command_timeout_s if timeout_s is None else timeout_s
+        unanswered_before = self._unanswered
         try:
             reply.wait(patience)
         finally:
             # Whatever ended the wait, a kill or somebody else's timeout included: the late reply is not the next's.
             ticket.abandoned = not reply.ready()
         if ticket.abandoned:
+            if patience >= self._command_timeout_s:
+                if unanswered_before and self._unanswered:
+                    self._lose(EslConnectionLost(f"{self.host}:{self.port} answers no commands any more"))
+                self._unanswered = True
             raise CommandTimeout(f"{command.name}: no reply within {patience:g} s")
+        self._unanswered = False
         outcome = reply.get()
         if isinstance(outcome, EslError):
             raise outcome

@@ -294,6 +294,50 @@ def test_a_late_reply_does_not_go_to_the_next_command(bench: Bench) -> None:
     assert client.api("third") == "api third"
 
 
+def test_a_reply_that_never_comes_ends_the_connection_with_the_second_command(bench: Bench) -> None:
+    """All later replies would meet the wrong commands, and events would go on as if nothing were wrong."""
+
+    def script(connection: Connection) -> None:
+        connection.command()
+        connection.serve(echo)
+
+    client, _ = bench.connected(script, command_timeout_s=0.1)
+    job = bench.beside(lambda: client.bgapi("originate x", JOB, 30.0))
+    assert isinstance(result(job), CommandTimeout)
+    with pytest.raises(CommandTimeout):
+        client.api("second")
+    assert client.lost.is_set()
+    assert "answers no commands any more" in str(client.lost_because)
+
+
+def test_commands_that_wait_out_the_same_silence_do_not_end_the_connection(bench: Bench) -> None:
+    """A node that is busy for a moment lets many wait at once; what was sent after it is answered again."""
+    patient = Flag()
+
+    def script(connection: Connection) -> None:
+        late = [connection.command() for _ in range(5)]
+        patient.wait(PATIENCE_S)
+        connection.send(b"".join(map(echo, late)))
+        connection.serve(lambda command: None if command == "api again" else echo(command))
+
+    client, _ = bench.connected(script, command_timeout_s=0.2)
+    waiting = [bench.beside(lambda text=f"c{number}": client.api(text)) for number in range(5)]  # type: ignore[misc]
+    assert all(isinstance(result(each), CommandTimeout) for each in waiting)
+    patient.set()
+    assert client.api("after") == "api after"
+    with pytest.raises(CommandTimeout):
+        client.api("again")
+    assert not client.lost.is_set()
+
+
+def test_a_callers_short_patience_says_nothing_of_the_connection(bench: Bench) -> None:
+    client, _ = bench.connected(silence)
+    for _ in range(3):
+        with pytest.raises(CommandTimeout):
+            client.api("status", timeout_s=0.01)
+    assert not client.lost.is_set()
+
+
 def test_a_killed_callers_reply_does_not_go_to_the_next_command(bench: Bench) -> None:
     def script(connection: Connection) -> None:
         first, second = connection.command(), connection.command()
