@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fsbridge import doctor
-from fsbridge.doctor import Finding, FlowNeeds, Gateway, Level, Status
+from fsbridge import doctor, doctor_replies
+from fsbridge.doctor import Finding, FlowNeeds, Level
+from fsbridge.doctor_replies import Gateway, Status
 from fsbridge.settings import NodeSettings, Settings, parse
 from tests.traces.loader import conversation
 
@@ -65,19 +66,19 @@ def examine(
 
 
 def test_recorded_replies_are_read() -> None:
-    assert doctor.read_version(REAL["version"]) == (1, 11)
-    assert doctor.read_status(REAL["status"]) == Status(ready=True, sessions=0, max_sessions=2000, max_rate=300)
-    assert doctor.read_profiles(REAL["sofia status"]) == {"external": "RUNNING (0)"}
-    assert doctor.read_gateway(REAL["sofia status gateway carrier"]) == Gateway("UP", "NOREG", False, 0, 0)
-    assert doctor.read_gateway(REAL["sofia status gateway nosuch"]) is None
+    assert doctor_replies.read_version(REAL["version"]) == (1, 11)
+    assert doctor_replies.read_status(REAL["status"]) == Status(ready=True, sessions=0, max_sessions=2000, max_rate=300)
+    assert doctor_replies.read_profiles(REAL["sofia status"]) == {"external": "RUNNING (0)"}
+    assert doctor_replies.read_gateway(REAL["sofia status gateway carrier"]) == Gateway("UP", "NOREG", False, 0, 0)
+    assert doctor_replies.read_gateway(REAL["sofia status gateway nosuch"]) is None
 
 
 @pytest.mark.parametrize("text", ["", "-ERR status Command not found!\n", "UP 0 years\n", "\t\t\t\n\0"])
 def test_other_texts_are_no_replies(text: str) -> None:
-    assert doctor.read_version(text) is None
-    assert doctor.read_status(text) is None
-    assert doctor.read_gateway(text) is None
-    assert doctor.read_profiles(text) == {}
+    assert doctor_replies.read_version(text) is None
+    assert doctor_replies.read_status(text) is None
+    assert doctor_replies.read_gateway(text) is None
+    assert doctor_replies.read_profiles(text) == {}
 
 
 def test_the_recorded_node_is_fit_but_for_a_gateway_that_nobody_watches() -> None:
