@@ -125,6 +125,8 @@ class AmdSettings(_Table):
     base_port: int = Field(0, ge=0, le=65_535, description="first worker's port; 0 chooses free ones")
     urls: tuple[Annotated[str, Field(pattern=r"^wss?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$")], ...] = ()
     capacity: int = Field(1_500, ge=1, le=20_000, description="streams one worker takes before it refuses")
+    weights: Path | None = Field(None, description="a model of your own; the shipped one when absent")
+    shadow: Path | None = Field(None, description="a second model that listens beside it; disagreements are logged")
     start_timeout_s: Seconds = 60.0
     connect_timeout_s: Seconds = Field(3.0, description="answer to mod_audio_fork::connect")
     when_unavailable: Literal["unknown", "refuse"] = Field(
@@ -236,8 +238,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     base = path.parent
     service = settings.service.model_copy(update={"data_dir": base / settings.service.data_dir})
     flows = settings.flows.model_copy(update={"dir": base / settings.flows.dir})
-    kept = settings.amd.keep_audio_dir
-    amd = settings.amd.model_copy(update={"keep_audio_dir": None if kept is None else base / kept})
+    places = ("keep_audio_dir", "weights", "shadow")
+    given = {name: path for name in places if (path := getattr(settings.amd, name)) is not None}
+    amd = settings.amd.model_copy(update={name: base / path for name, path in given.items()})
     return settings.model_copy(update={"service": service, "flows": flows, "amd": amd})
 
 

@@ -187,6 +187,9 @@ class WorkerPool:
         settings = self._settings
         port = settings.base_port + index if settings.base_port else 0
         command = [*self._command, "--host", settings.host, "--port", str(port), "--capacity", str(settings.capacity)]
+        for option, path in (("--weights", settings.weights), ("--shadow", settings.shadow)):
+            if path is not None:
+                command += [option, str(path)]
         try:
             # The worker holds our end of its stdin: if we are killed it reads the end of file and drains.
             process: subprocess.Popen[str] = subprocess.Popen(
