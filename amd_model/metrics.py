@@ -78,6 +78,7 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     body["beep"] = beeps(outcomes)
     rule = _core(outcomes, lambda o: o.rule)
     rule["decisionMs"] = _timing(outcomes, lambda o: o.rule_ms)
+    rule["ran"] = any(o.rule_ms for o in outcomes)
     body["timingRule"] = rule
     subsets: dict[str, Any] = {}
     for name in sorted({name for o in outcomes for name in o.subsets}):

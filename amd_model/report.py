@@ -45,6 +45,8 @@ def tables(body: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
         main.append(
             [f"decided, median / 95th, {name}", _times(body["decisionMs"][name]), _times(rule["decisionMs"][name])]
         )
+    if not rule["ran"]:
+        main = [row[:2] for row in main]
     timing = [["time to the verdict", "median / 95th percentile"]]
     timing += [[f"since the first word, {name}", _times(body["sinceFirstWordMs"][name])] for name in names[:2]]
     timing.append(["people shorter than 1 s, since the first word", _times(body["person"]["shortSinceFirstWordMs"])])

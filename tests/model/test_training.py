@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from amd_model import evaluate
 from amd_model.checkpoint import CheckpointError, load
 from tests.unit.training import corpus
-from training import compare, export, probe, train, tune
+from training import cases, compare, export, probe, train, tune
 from training.compose import DEV
 from training.dataset import load_clips, shards
 from training.manifest import ManifestError
@@ -79,6 +80,18 @@ def test_tune_compare_and_export(work, run, capsys):
     with pytest.raises(CheckpointError):
         export.export(work / "none", "1", target)
     assert load(target).version == "9.10"
+
+
+def test_cases_for_evaluation(work, tmp_path, capsys):
+    arguments = ["--data", str(work / "data"), "--count", "12", "--out", str(tmp_path / "cases")]
+    assert cases.main(arguments) == 0
+    listed = evaluate.read_cases(tmp_path / "cases/cases.tsv")
+    assert len(listed) == 12
+    assert {"kind", "voice", "noise", "codec"} == {name for case in listed for name, _ in case.subsets}
+    body, _ = evaluate.evaluate(load(), listed)
+    assert body["timingRule"]["ran"] is True
+    assert cases.main([*arguments, "--split", "test"]) == 1
+    assert "no speech of split 'test'" in capsys.readouterr().err
 
 
 def test_bad_data_is_refused_in_words(work, tmp_path, capsys):
