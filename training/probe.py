@@ -8,6 +8,7 @@
 
 Each is person against machine on dev, weighted so that guessing gives 50 %. A fourth line shows the network
 on swapped sources: people's and machines' turns made of the same human voices only, and of synthetic ones only.
+Last, the tone tracker followed to the end of every machine's audio, whatever the verdict was: its first beep.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ import torch
 from numpy.typing import NDArray
 
 from amd_model import checkpoint
-from amd_model.spec import MELS, TICK_MS
+from amd_model.metrics import BEEP_TOLERANCE_MS, rate
+from amd_model.spec import MEASURES, MELS, SPEECH, TICK_MS, TONE
 from amd_model.verdict import AmdOptions
 from training.compose import DEV, TRAIN
 from training.dataset import Shard, join, shards
@@ -97,6 +99,25 @@ def before_the_first_word(data: Shard, rows: list[Floats]) -> dict[str, Any]:
     return balanced(said == truth, truth)
 
 
+def beeps_to_the_end(model: checkpoint.LoadedModel, data: Shard, rows: list[Floats]) -> dict[str, Any]:
+    """Machines' beeps found at their place, and machines whose first beep found was none."""
+    found = having = false = machines = 0
+    for index, row in enumerate(rows):
+        if data.label[index] != 1:
+            continue
+        state, starts = model.start(), []
+        for tick, outputs in enumerate(row.tolist()):
+            state.hear(outputs[SPEECH], tick * TICK_MS)
+            for tone in state.tones.feed(outputs[MEASURES], outputs[SPEECH], outputs[TONE]):
+                if state.after_speech and state.is_beep(tone):
+                    starts.append(tone.start_ms)
+        truth = int(data.beep_ms[index])
+        near = [truth >= 0 and abs(start - truth) <= BEEP_TOLERANCE_MS for start in starts]
+        machines, having, found = machines + 1, having + (truth >= 0), found + any(near)
+        false += bool(near) and not near[0]
+    return {"recall": rate(found, having), "firstBeepWasNone": rate(false, machines)}
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; prints one JSON object."""
     parser = argparse.ArgumentParser("python -m training.probe", description=(__doc__ or "").splitlines()[0])
@@ -124,6 +145,7 @@ def main(argv: list[str] | None = None) -> int:
         "linearOnLineOnly": linear(train, dev, line_only),
         "linearOnOneFrame": linear(train, dev, one_frame),
         "networkBySource": swapped,
+        "beepsToTheEnd": beeps_to_the_end(model, dev, rows),
     }
     print(json.dumps(body, indent=1))
     return 0
