@@ -56,6 +56,7 @@ def _serve_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--weights", type=Path, help="another model than the shipped one")
     parser.add_argument("--shadow", type=Path, help="a second model to run beside it; disagreements are logged")
     parser.add_argument("--drain-s", type=float, default=35.0, help="time to finish streams after SIGTERM")
+    parser.add_argument("--keep-dir", type=Path, help="where recordings go that calls ask for; none are made without")
     parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of key=value")
     parser.add_argument("--supervised", action="store_true", help="drain when standard input ends: the parent is gone")
     return parser
@@ -83,7 +84,7 @@ def _serve(options: argparse.Namespace) -> int:
     _log_to_stderr(options.log_json)
     _use_one_thread()
     _keep_freed_memory()
-    settings = ServeSettings(options.host, options.port, options.capacity, options.drain_s)
+    settings = ServeSettings(options.host, options.port, options.capacity, options.drain_s, options.keep_dir)
     try:
         model = checkpoint.load(options.weights)
         shadow = None if options.shadow is None else checkpoint.load(options.shadow)

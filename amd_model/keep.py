@@ -31,7 +31,7 @@ BYTES_A_MS = 2 * SAMPLE_RATE // 1_000
 MAX_BYTES = 256 << 20
 """What all recordings together may take in memory: 1,600 of ten seconds, written or waiting to be."""
 MAX_WAITING = 4_096
-FLUSH_S = 5.0
+FLUSH_S = 2.0
 """How long a worker that stops goes on writing what it has."""
 
 log = structlog.get_logger(__name__)

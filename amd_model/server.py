@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 
 import gevent
 import structlog
@@ -32,6 +33,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from amd_model import websocket
 from amd_model.batch import BatchEngine
 from amd_model.checkpoint import CheckpointError, LoadedModel
+from amd_model.keep import Keeper
 from amd_model.sweep import CLOSING_S, Sweep
 from amd_model.timetable import Timetable
 
@@ -53,12 +55,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    """How one worker runs; `capacity` is the number of streams under analysis at once."""
+    """How one worker runs; `capacity` is the number of streams under analysis at once.
+
+    `keep_dir` is where recordings go that calls ask for; None makes none.
+    """
 
     host: str = "127.0.0.1"
     port: int = 9201
     capacity: int = 1_500
     drain_s: float = 35.0
+    keep_dir: Path | None = None
 
 
 class Metrics:
@@ -77,6 +83,7 @@ class Metrics:
         self.busy = Counter("amd_busy_seconds", "Time spent in the sweep's slots", registry=new)
         self.lag = Gauge("amd_lag_seconds", "Latest end of a slot after its time, in the last second", registry=new)
         self.shadow = Counter("amd_shadow", "Verdicts beside the shadow model's", ["agree"], registry=new)
+        self.recordings = Counter("amd_recordings", "Answers to be kept", ["outcome"], registry=new)
         self.reloads = Counter("amd_reloads", "Model reloads", ["outcome"], registry=new)
 
     def verdict(self, result: str) -> None:
@@ -111,7 +118,8 @@ class AmdServer:
         self._capacity = settings.capacity
         self._engine = self._new_engine(model)
         self.metrics = Metrics()
-        self._sweep = Sweep(self.metrics, clock)
+        self._keeper = Keeper(settings.keep_dir, self.metrics.recordings)
+        self._sweep = Sweep(self.metrics, clock, self._keeper)
         self._timetable = Timetable(clock())
         self._handshakes = Pool(MAX_HANDSHAKES)
         self._tasks = Group()
@@ -152,6 +160,7 @@ class AmdServer:
             raise
         listener.listen(BACKLOG)
         self._listener = listener
+        self._keeper.start()
 
     def run(self) -> None:
         """Sweep until drained. An error of the accepting greenlet ends the worker: one that accepts nothing is dead."""
@@ -166,12 +175,13 @@ class AmdServer:
             self.close()
 
     def close(self) -> None:
-        """End everything at once, without ceremony."""
+        """End everything at once, without ceremony, but for recordings that wait to be written."""
         self._tasks.kill()
         self._handshakes.kill()
         self._sweep.abandon()
         if self._listener is not None:
             self._listener.close()
+        self._keeper.close()
 
     def drain(self) -> None:
         """Take no new streams, finish those under analysis within `drain_s`, then let `run` return."""

@@ -8,7 +8,8 @@ hands the streams that have a whole tick of audio to the batch engine together. 
   after its own ticks are complete, and waits one slot at worst, not one cycle. One that stays silent stops moving.
 * One bounded `recv` a stream and turn (two when it had more than usual): a flooding peer gets its share and no
   more, and is stopped by its own TCP window once `MAX_PENDING_BYTES` of its audio are waiting.
-* A stream with its verdict is only drained, seldom and unread, until the switch closes it.
+* A stream with its verdict is only drained, seldom and unread, until the switch closes it; one whose call asked
+  for a recording is heard on until that is full.
 * Whatever one peer does wrong ends that stream alone.
 
 This module does the reading and the closing; when to run a slot is the server's business.
@@ -25,7 +26,8 @@ from typing import Protocol
 import structlog
 
 from amd_model import websocket
-from amd_model.batch import Analysis, BatchEngine
+from amd_model.batch import CONTEXT_BYTES, Analysis, BatchEngine
+from amd_model.keep import Keeper, Recording
 from amd_model.shadow import Comparison
 from amd_model.timetable import GROUPS
 from amd_model.verdict import AmdOptions, WireError, decode_options, encode_event
@@ -76,6 +78,7 @@ class Stream:
         "opened_at",
         "outgoing",
         "receiver",
+        "recording",
         "sock",
         "waits_for_metadata",
     )
@@ -86,6 +89,7 @@ class Stream:
         self.engine = engine
         self.analysis: Analysis | None = analysis
         self.receiver = AudioReceiver(analysis.audio)
+        self.recording: Recording | None = None
         self.outgoing = b""
         self.opened_at = now
         self.heard_at = now
@@ -97,8 +101,9 @@ class Stream:
 class Sweep:
     """All streams of one worker. Not thread-safe: one greenlet calls `turn`, others of the same thread `add`."""
 
-    def __init__(self, counters: Counters, clock: Callable[[], float]) -> None:
+    def __init__(self, counters: Counters, clock: Callable[[], float], keeper: Keeper) -> None:
         self._counters = counters
+        self._keeper = keeper
         self._clock = clock
         self._active: list[dict[int, Stream]] = [{} for _ in range(GROUPS)]
         self._drained: list[dict[int, Stream]] = [{} for _ in range(DRAIN_GROUPS)]
@@ -155,6 +160,8 @@ class Sweep:
                 serial = analyses[analysis]
                 stream = group[serial]
                 for event in events:
+                    if stream.recording is not None:
+                        stream.recording.told(event)
                     self._send(stream, websocket.text_frame(encode_event(event)))
                     if event.result is not None:
                         self._counters.verdict(event.result.value)
@@ -190,6 +197,7 @@ class Sweep:
         for group in (*self._active, *self._drained):
             for stream in group.values():
                 self._release(stream)
+                self._save(stream)
                 stream.sock.close()
             group.clear()
 
@@ -233,7 +241,10 @@ class Sweep:
 
     def _take(self, stream: Stream, data: bytes) -> None:
         receiver = stream.receiver
+        before = len(receiver.audio)
         receiver.receive(data)
+        if stream.recording is not None:
+            self._record(stream, stream.recording, before)
         if receiver.texts:
             self._metadata(stream)
         if receiver.outgoing or stream.outgoing:
@@ -258,6 +269,25 @@ class Sweep:
             log.warning("amd_bad_metadata", stream=stream.name, error=str(error), used="default options")
             options = AmdOptions()
         stream.analysis.options = options
+        stream.recording = self._keeper.begin(options)
+        if stream.recording is not None:
+            self._record(stream, stream.recording, CONTEXT_BYTES)
+
+    def _record(self, stream: Stream, recording: Recording, start: int) -> None:
+        """Keep what is in the stream's buffer from `start` on. Once there is no analysis nobody else consumes it."""
+        audio = stream.receiver.audio
+        recording.hear(audio[start:])
+        if stream.analysis is None:
+            audio.clear()
+            if recording.full:
+                self._save(stream)
+
+    def _save(self, stream: Stream) -> None:
+        """A stream's recording, if it has one, is as long as it gets."""
+        recording, stream.recording = stream.recording, None
+        stream.receiver.discard = stream.analysis is None
+        if recording is not None:
+            self._keeper.finish(recording)
 
     def _send(self, stream: Stream, frame: bytes) -> None:
         """Send without waiting; what the socket does not take goes out at a later turn."""
@@ -284,6 +314,7 @@ class Sweep:
 
     def _close(self, stream: Stream, close_frame: bytes, now: float) -> None:
         """Say goodbye and shut our direction. Closing at once would reset the connection under the close frame."""
+        self._save(stream)
         if close_frame:
             self._send(stream, close_frame)
         if stream.closing_until is None:
@@ -305,12 +336,13 @@ class Sweep:
             return True
 
     def _release(self, stream: Stream) -> None:
-        """Give the place in the batch back; audio is not looked at any more."""
+        """Give the place in the batch back; audio is not looked at any more, but for a recording."""
         if stream.analysis is not None:
             stream.engine.close(stream.analysis)
             stream.analysis = None
-        stream.receiver.discard = True
         stream.receiver.audio.clear()
+        if stream.recording is None or stream.recording.full:
+            self._save(stream)
 
     def _retire(self, serial: int, stream: Stream) -> None:
         self._drained[(self._slot + serial) % DRAIN_GROUPS][serial] = stream
