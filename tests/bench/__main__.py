@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         table.add_column(column)
     for figure in figures:
         table.add_row(*(_show(figure.get(key)) for key in ("name", "value", "unit", "peer", "peerValue", "ratio")))
-    Console().print(table)
+    Console(width=max(Console().width, 150)).print(table)
     Path("bench.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     return 0
 
