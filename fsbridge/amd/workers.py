@@ -187,6 +187,8 @@ class WorkerPool:
         settings = self._settings
         port = settings.base_port + index if settings.base_port else 0
         command = [*self._command, "--host", settings.host, "--port", str(port), "--capacity", str(settings.capacity)]
+        if settings.keep_audio_s and settings.keep_audio_dir is not None:
+            command += ["--keep-dir", str(settings.keep_audio_dir)]
         for option, path in (("--weights", settings.weights), ("--shadow", settings.shadow)):
             if path is not None:
                 command += [option, str(path)]

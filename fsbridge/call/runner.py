@@ -48,6 +48,9 @@ log = structlog.get_logger(__name__)
 MAILBOX = 512
 """Inputs that may wait: a call makes about 25 events in all, so a full mailbox is a fault, and ends the call."""
 
+TAP_LATENESS_S = 0.5
+"""How long after the answer a tap's audio may begin."""
+
 SAVE_RETRIES_S = (0.5, 2.0, 8.0, 30.0)
 """Waits between tries to keep an ended call's record when the store refuses (a full disk, say)."""
 
@@ -190,7 +193,7 @@ class CallRunner:
                 self._beside("retry_tap", self._retry_tap)
             case StopTap():
                 if self.placement.tap is not None:
-                    self._beside("stop_tap", lambda: self.switch.stop_tap(self.call.channel))
+                    self._beside("stop_tap", self._stop_tap, self._left_to_keep())
             case StartFlow():
                 self._start_flow()
             case StopFlow():
@@ -209,6 +212,17 @@ class CallRunner:
             self.switch.start_tap(self.call.channel, replace(tap, ws_url=url))
         except FsbridgeError as error:
             self.post(i.TapFailed(str(error), final=True))
+
+    def _left_to_keep(self) -> float:
+        """Seconds until the part of the answer that is to be kept is over."""
+        if not self.placement.keep_s or self.call.answered_at is None:
+            return 0.0
+        since = max(0.0, self._parts.clock.wall() - self.call.answered_at)
+        return max(0.0, self.placement.keep_s + TAP_LATENESS_S - since)
+
+    def _stop_tap(self) -> None:
+        if not self.call.ended:  # a channel that is gone took its tap along
+            self.switch.stop_tap(self.call.channel)
 
     def _start_flow(self) -> None:
         call, request = self.call, self.call.request
@@ -231,14 +245,14 @@ class CallRunner:
         if outcome is not None and own:
             self.post(outcome)
 
-    def _beside(self, what: str, task: Callable[[], None]) -> None:
+    def _beside(self, what: str, task: Callable[[], None], after_s: float = 0.0) -> None:
         def guarded() -> None:
             try:
                 task()
             except FsbridgeError as error:
                 self._log.warning("node_command_failed", what=what, error=str(error))
 
-        self._parts.supervisor.spawn(f"call.{what}", guarded)
+        self._parts.supervisor.spawn_later(after_s, f"call.{what}", guarded)
 
     # --- records -----------------------------------------------------------------------------------------
 

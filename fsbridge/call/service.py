@@ -67,11 +67,12 @@ class CallService:
         route = choose(self.settings, org, request.destination)
         request = replace(request, caller_id=request.caller_id or route.caller_id)
         node = self.pool.choose()
-        tap, unplaceable = self._tap(request)
+        session_id = SessionId(new_uuid())
+        tap, unplaceable = self._tap(request, session_id)
         if node is None:
             unplaceable = "no FreeSWITCH node is ready; `fsbridge doctor` says why"
         call = Call(
-            session_id=SessionId(new_uuid()),
+            session_id=session_id,
             org_id=OrgId(org.id),
             flow_id=flow_id,
             request=request,
@@ -92,7 +93,8 @@ class CallService:
             node=call.node,
         )
         endpoint = self._endpoint(request, route, node)
-        placement = Placement(endpoint, request.caller_id, self.settings.dialing.ring_timeout_s, tap)
+        ring_s, keep_s = self.settings.dialing.ring_timeout_s, self.settings.amd.keep_audio_s
+        placement = Placement(endpoint, request.caller_id, ring_s, tap, keep_s)
         runner = CallRunner(call, placement, Switch(node), self.parts)
         self.registry.add(runner)
         runner.post(i.Unplaceable(unplaceable) if unplaceable else i.Begin())
@@ -169,12 +171,14 @@ class CallService:
         finally:
             self.registry.remove(runner)
 
-    def _tap(self, request: CallRequest) -> tuple[Tap | None, str]:
+    def _tap(self, request: CallRequest, session_id: SessionId) -> tuple[Tap | None, str]:
         if request.call_analysis is None or request.amd is None:
             return None, ""
         url = self.workers.choose()
         if url is not None:
-            return fork.tap(url, request.amd), ""
+            keep_ms = self.settings.amd.keep_ms
+            options = replace(request.amd, keep_ms=keep_ms, call_id=session_id) if keep_ms else request.amd
+            return fork.tap(url, options), ""
         log.error("no_amd_worker", policy=self.settings.amd.when_unavailable)
         if self.settings.amd.when_unavailable == "refuse":
             return None, "no AMD worker is up, and amd.when_unavailable is refuse"

@@ -31,12 +31,16 @@ _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """How a call is dialled: the endpoint, who it seems to come from, how long it rings, what listens."""
+    """How a call is dialled: the endpoint, who it seems to come from, how long it rings, what listens.
+
+    The tap is left on for `keep_s` seconds of the answer when these are to be kept, judged or not.
+    """
 
     endpoint: Endpoint | None
     caller_id: str | None
     ring_timeout_s: int
     tap: Tap | None
+    keep_s: float = 0.0
 
 
 class Switch:

@@ -32,6 +32,8 @@ capacity = int(sys.argv[sys.argv.index("--capacity") + 1])
 here = os.path.dirname(__file__)
 with open(os.path.join(here, "starts"), "a") as starts:
     starts.write("x")
+with open(os.path.join(here, "arguments"), "w") as told:
+    told.write(" ".join(sys.argv[1:]))
 first = os.path.getsize(os.path.join(here, "starts")) == 1
 if how == "dies":
     sys.exit(3)
@@ -114,6 +116,14 @@ def test_workers_start_and_take_turns(start: Start) -> None:
     assert pool.choose(avoid={url for url in urls if url}) is None
     until(lambda: all(worker.streams == 3 and worker.lag_ms == 1.5 for worker in pool.workers))
     assert [(worker.model, worker.capacity) for worker in pool.workers] == [("m1", 7)] * 2
+
+
+def test_a_worker_is_told_where_to_keep_audio_only_when_it_is_wanted(start: Start, stand_in: Path) -> None:
+    told = stand_in.parent / "arguments"
+    assert start(keep_audio_dir="answers").wait_ready(10.0)
+    assert "--keep-dir" not in told.read_text()
+    assert start(keep_audio_s=2, keep_audio_dir="answers", keep_audio_consent=True).wait_ready(10.0)
+    assert "--keep-dir answers" in told.read_text()
 
 
 def test_a_full_worker_is_passed_over_while_another_is_free(start: Start) -> None:

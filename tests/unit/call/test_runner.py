@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from gevent.event import Event as Flag
 
 from amd_model.verdict import AmdEvent, EventKind, Verdict, encode_event
 from fsbridge.call import inputs as i
@@ -191,6 +193,42 @@ def test_a_refused_tap_without_another_worker_is_the_verdict_unknown(bench: type
     at = bench(a_call({Verdict.LIVE_PERSON}), tap=TAP)
     at.switch.tap_event = REFUSED
     assert at.run().failure is FailureReason.UNKNOWN
+
+
+@pytest.mark.parametrize(("keep_s", "earliest"), [(0.0, 0.0), (0.3, 0.25)])
+def test_the_tap_stays_while_the_answer_is_to_be_kept(
+    bench: type[Bench], monkeypatch: pytest.MonkeyPatch, keep_s: float, earliest: float
+) -> None:
+    monkeypatch.setattr("fsbridge.call.runner.TAP_LATENESS_S", 0.0)
+    at = bench(a_call({Verdict.LIVE_PERSON}), "steps: [{id: a, play: a.wav}]", tap=TAP, other_worker="ws://two/amd")
+    at.runner.placement = replace(at.runner.placement, keep_s=keep_s)
+    at.switch.tap_event, at.switch.completes = REFUSED, False
+    clock, stopped_after = SystemClock(), []
+
+    def stop_tap(channel: str) -> None:
+        answered_at = at.runner.call.answered_at
+        assert answered_at is not None
+        stopped_after.append(clock.wall() - answered_at)
+        at.runner.post(HANGUP)
+
+    monkeypatch.setattr(at.switch, "stop_tap", stop_tap)
+    assert at.run().status is Status.COMPLETED
+    assert len(stopped_after) == 1
+    assert stopped_after[0] >= earliest
+    assert stopped_after[0] < earliest + 5.0
+
+
+def test_a_tap_that_ended_with_its_call_is_not_stopped(bench: type[Bench]) -> None:
+    at = bench(a_call({Verdict.LIVE_PERSON}), tap=TAP, other_worker="ws://two/amd")
+    at.runner.placement = replace(at.runner.placement, keep_s=0.01)
+    at.switch.tap_event = REFUSED
+    assert at.run().status is Status.COMPLETED
+    clock = SystemClock()
+    deadline = clock.monotonic() + 5.0
+    while len(at.supervisor):
+        assert clock.monotonic() < deadline, "something still waits to stop the tap"
+        Flag().wait(0.01)
+    assert "stop_tap" not in at.switch.asked
 
 
 def test_a_flow_that_is_gone_is_a_failed_start(bench: type[Bench]) -> None:
