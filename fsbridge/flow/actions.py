@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from fsbridge.flow.model import FlowDocument, Gather, Speak
-from fsbridge.flow.template import playable, render, speakable
+from fsbridge.flow.template import prompt, render, speakable
 
 DIGITS_VARIABLE = "fsbridge_digits"
 """The channel variable that play_and_get_digits fills; our own name, so that no customer's name enters a command."""
@@ -90,16 +90,14 @@ class FlowEnd:
 
 def play(source: str, document: FlowDocument, variables: Mapping[str, Any]) -> Execute:
     """`playback`. Raises TemplateError."""
-    arg = playable(render(source, variables), document.defaults.prompts_dir)
-    return Execute("playback", arg, PLAY_LIMIT_S)
+    return Execute("playback", prompt(source, variables, document.defaults.prompts_dir), PLAY_LIMIT_S)
 
 
-def speak(what: Speak | str, document: FlowDocument, variables: Mapping[str, Any]) -> Execute:
+def speak(step: Speak, document: FlowDocument, variables: Mapping[str, Any]) -> Execute:
     """`speak <engine>|<voice>|<text>`; voice and engine: the step's, else the flow's, else the configuration's.
 
     Raises TemplateError.
     """
-    step = what if isinstance(what, Speak) else Speak(text=what)
     text = speakable(render(step.text, variables))
     engine = step.engine or document.body.engine or document.defaults.engine
     voice = step.voice or document.body.voice or document.defaults.voice
@@ -116,13 +114,13 @@ def gather(step: Gather, document: FlowDocument, variables: Mapping[str, Any]) -
 
     Raises TemplateError.
     """
-    prompts = document.defaults.prompts_dir
-    prompt = playable(render(step.prompt or "silence_stream://250", variables), prompts)
-    invalid = playable(render(step.invalid or "silence_stream://250", variables), prompts)
+    prompts_dir = document.defaults.prompts_dir
+    first = prompt(step.prompt or "silence_stream://250", variables, prompts_dir)
+    invalid = prompt(step.invalid or "silence_stream://250", variables, prompts_dir)
     tries = step.retries + 1
     timeout_ms, digit_ms = round(step.timeout * 1000), round(step.digit_timeout * 1000)
     # A single dash would be a terminator; "none" is FreeSWITCH's word for no terminator.
-    parts = (step.min, step.max, tries, timeout_ms, step.terminators or "none", prompt, invalid, DIGITS_VARIABLE)
+    parts = (step.min, step.max, tries, timeout_ms, step.terminators or "none", first, invalid, DIGITS_VARIABLE)
     deadline = tries * (PLAY_LIMIT_S / 10 + step.timeout + step.max * step.digit_timeout) + MARGIN_S
     return Execute("play_and_get_digits", " ".join(map(str, (*parts, step.pattern or r"\d+", digit_ms))), deadline)
 

@@ -11,9 +11,11 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 MAX_LENGTH = 500
+_WORDS = {"true": True, "false": False, "null": None}
 
 _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
@@ -49,7 +51,9 @@ def lookup(path: str, variables: Mapping[str, Any]) -> Any:
     return value
 
 
+@lru_cache(maxsize=1_024)
 def _parse(text: str) -> ast.expr:
+    """Kept, because a flow asks the same again and again and parsing costs ten times what answering does."""
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"longer than {MAX_LENGTH} characters")
     try:
@@ -75,6 +79,8 @@ def _walk(node: ast.expr, names: set[str]) -> None:
                 _walk(value, names)
         case ast.Constant(value=str() | int() | float() | bool() | None):
             pass
+        case ast.Name(id=name) if name in _WORDS:
+            pass
         case ast.Name() | ast.Attribute():
             names.add(_path(node).split(".")[0])
         case _:
@@ -89,9 +95,6 @@ def _path(node: ast.expr) -> str:
             return f"{_path(inner)}.{name}"
         case _:
             raise ExpressionError(f"{ast.unparse(node)[:60]!r} is not allowed in a condition")
-
-
-_WORDS = {"true": True, "false": False, "null": None}
 
 
 def _value(node: ast.expr, variables: Mapping[str, Any]) -> Any:
@@ -128,8 +131,7 @@ def _compare(left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr], varia
 
 def _holds(op: ast.cmpop, one: Any, two: Any) -> bool:
     if isinstance(op, (ast.In, ast.NotIn)):
-        found = any(_equal(one, item) for item in two) if isinstance(two, list) else str(one) in str(two or "")
-        return found == isinstance(op, ast.In)
+        return _within(one, two) == isinstance(op, ast.In)
     if isinstance(op, (ast.Eq, ast.NotEq)):
         return _equal(one, two) == isinstance(op, ast.Eq)
     one, two = _alike(one, two)
@@ -137,6 +139,15 @@ def _holds(op: ast.cmpop, one: Any, two: Any) -> bool:
         return bool(_ORDER[type(op)](one, two))
     except TypeError:
         return False
+
+
+def _within(one: Any, two: Any) -> bool:
+    """An item of a list, a key of a mapping, a part of a text; nothing is in anything else."""
+    if isinstance(two, (list, tuple)):
+        return any(_equal(one, item) for item in two)
+    if isinstance(two, Mapping):
+        return isinstance(one, str) and one in two
+    return isinstance(two, str) and one is not None and str(one) in two
 
 
 def _equal(one: Any, two: Any) -> bool:
@@ -153,13 +164,9 @@ def _alike(one: Any, two: Any) -> tuple[Any, Any]:
 
 
 def _number(value: Any) -> float | None:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
-    if isinstance(value, (int, float)):
+    try:
         return float(value)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return None
+    except (ValueError, OverflowError):
+        return None

@@ -1,7 +1,9 @@
 """Runs a document one action at a time: `start`, then `resume` with each action's result. Pure.
 
-The same document and the same results give the same actions. A flow always ends: each step costs one of a budget of
-steps, each action has a deadline, and after the end there is no further turn.
+The same document and the same results give the same actions. A run always ends: each step costs one of a budget of
+steps, and so does each further case that a branch tries, so that a turn's work is bounded too; each action has
+a deadline; after the end there is no further turn. Total: no document and no data make it raise. How long a
+call may last in all is the lifecycle's limit.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import Any
 from fsbridge.flow import actions
 from fsbridge.flow.actions import Action, Executed, FlowEnd, FlowOutcome, Refused, Result, TimedOut
 from fsbridge.flow.expression import evaluate
-from fsbridge.flow.model import FlowDocument, Step
+from fsbridge.flow.model import Case, FlowDocument, Step
 from fsbridge.flow.template import TemplateError, render
 
 MAX_STEPS = 1_000
@@ -42,7 +44,7 @@ class FlowState:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What comes next: exactly one of an action and the end."""
+    """What comes next: exactly one of an action and the end (neither only inside this module: go on from `state`)."""
 
     state: FlowState
     action: Action | None = None
@@ -59,7 +61,7 @@ def start(document: FlowDocument, variables: Mapping[str, Any], facts: Facts, ma
         "caller_id": facts.caller_id,
         "verdict": facts.verdict,
     }
-    return _run(FlowState(document, known, document.entry, max_steps))
+    return _run(Turn(FlowState(document, known, document.entry, max_steps)))
 
 
 def resume(state: FlowState, result: Result) -> Turn:
@@ -67,82 +69,81 @@ def resume(state: FlowState, result: Result) -> Turn:
     step = state.document.body.steps[state.at]
     match result:
         case Refused(reason):
-            return _leave(state, step, "failed", reason)
+            return _run(_leave(state, step, "failed", reason))
         case TimedOut():
-            return _leave(state, step, "failed", "did not end in time")
+            return _run(_leave(state, step, "failed", "did not end in time"))
         case Executed() if step.gather is not None:
             digits = actions.gathered(result, step.gather)
-            if digits is None:
-                return _leave(_with(state, {step.gather.variable: ""}), step, "timeout", "")
-            return _leave(_with(state, {step.gather.variable: digits}), step, "done", "")
+            state = _with(state, {step.gather.variable: digits or ""})
+            return _run(_leave(state, step, "timeout" if digits is None else "done", ""))
         case Executed() if step.play is not None:
-            outcome = actions.play_outcome(result)
-            return _leave(state, step, outcome, f"{step.play[:80]!r}: {result.response}")
+            reason = f"{step.play[:80]!r}: {result.response}"
+            return _run(_leave(state, step, actions.play_outcome(result), reason))
         case Executed() if step.speak is not None and result.response not in ("", "_none_", "FILE PLAYED"):
-            return _leave(state, step, "failed", result.response)
+            return _run(_leave(state, step, "failed", result.response))
         case _:
-            return _leave(state, step, "done", "")
+            return _run(_leave(state, step, "done", ""))
 
 
-def _run(state: FlowState) -> Turn:
-    """From the present step on: steps without an action are passed, the first with one makes the turn."""
-    while True:
-        if state.at >= len(state.document.body.steps):
-            return Turn(state, end=FlowEnd(FlowOutcome.FINISHED))
-        step = state.document.body.steps[state.at]
-        if state.steps_left <= 0:
-            reason = "the flow ran in a circle: its budget of steps is used up"
-            return Turn(state, end=FlowEnd(FlowOutcome.BROKE, step.id, reason))
-        state = replace(state, steps_left=state.steps_left - 1)
-        if step.hangup is not None:
-            return Turn(state, end=FlowEnd(FlowOutcome.FINISHED, step.id, cause=step.hangup))
-        try:
-            action = _action(step, state)
-            moved = None if action is not None else _pass(step, state)
-        except TemplateError as error:
-            return _leave(state, step, "failed", str(error))
-        if action is not None:
-            return Turn(state, action)
-        state = moved if moved is not None else state
+def _run(turn: Turn) -> Turn:
+    """On to the first step with an action, or to the end; a turn with neither is a place to go on from."""
+    while turn.action is None and turn.end is None:
+        turn = _step(turn.state)
+    return turn
 
 
-def _action(step: Step, state: FlowState) -> Action | None:
+def _step(state: FlowState) -> Turn:
+    """The present step: its action, the end, or where to go on."""
+    if state.at >= len(state.document.body.steps):
+        return Turn(state, end=FlowEnd(FlowOutcome.FINISHED))
+    step = state.document.body.steps[state.at]
+    if state.steps_left <= 0:
+        reason = "the flow ran in a circle: its budget of steps is used up"
+        return Turn(state, end=FlowEnd(FlowOutcome.BROKE, step.id, reason))
+    state = replace(state, steps_left=state.steps_left - 1)
+    if step.hangup is not None:
+        return Turn(state, end=FlowEnd(FlowOutcome.FINISHED, step.id, cause=step.hangup))
+    if step.branch is not None:
+        return _branch(state, step, step.branch)
+    try:
+        if step.set is not None:
+            return _leave(_with(state, _values(step.set, state)), step, "done", "")
+        return Turn(state, _action(step, state))
+    except TemplateError as error:
+        return _leave(state, step, "failed", str(error))
+
+
+def _action(step: Step, state: FlowState) -> Action:
     document, variables = state.document, state.variables
     if step.play is not None:
         return actions.play(step.play, document, variables)
     if step.speak is not None:
         return actions.speak(step.speak, document, variables)
-    if step.pause is not None:
-        return actions.pause(step.pause)
     if step.gather is not None:
         return actions.gather(step.gather, document, variables)
-    return None
+    assert step.pause is not None, "a step has exactly one kind"
+    return actions.pause(step.pause)
 
 
-def _pass(step: Step, state: FlowState) -> FlowState:
-    """A step that only changes the run: `set` or `branch`."""
-    if step.set is not None:
-        values = {
-            name: render(value, state.variables) if isinstance(value, str) else value
-            for name, value in step.set.items()
-        }
-        return _move(_with(state, values), step, "done")
-    for case in step.branch or ():
+def _values(values: Mapping[str, Any], state: FlowState) -> dict[str, Any]:
+    return {name: render(value, state.variables) if isinstance(value, str) else value for name, value in values.items()}
+
+
+def _branch(state: FlowState, step: Step, cases: tuple[Case, ...]) -> Turn:
+    for number, case in enumerate(cases):
         if case.when is None or evaluate(case.when, state.variables):
-            return replace(state, at=state.document.places[case.next])
-    return _move(state, step, "done")
+            left = state.steps_left - number
+            return Turn(replace(state, at=state.document.places[case.next], steps_left=left))
+    return _leave(replace(state, steps_left=state.steps_left - len(cases) + 1), step, "done", "")
 
 
 def _leave(state: FlowState, step: Step, outcome: str, reason: str) -> Turn:
     """Go where the outcome leads; one that leads nowhere breaks the flow, but a gather's timeout goes on."""
     if outcome in step.on or outcome == "done" or (outcome == "timeout" and step.gather is not None):
-        return _run(_move(state, step, outcome))
+        target = step.on.get(outcome, step.next)
+        at = state.document.places[target] if target is not None else state.at + 1
+        return Turn(replace(state, at=at))
     return Turn(state, end=FlowEnd(FlowOutcome.BROKE, step.id, f"{step.kind} {outcome}: {reason}"))
-
-
-def _move(state: FlowState, step: Step, outcome: str) -> FlowState:
-    target = step.on.get(outcome, step.next)
-    return replace(state, at=state.document.places[target] if target is not None else state.at + 1)
 
 
 def _with(state: FlowState, values: Mapping[str, Any]) -> FlowState:

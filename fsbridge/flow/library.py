@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fsbridge.flow.document import MAX_BYTES, parse
+from fsbridge.flow.document import parse
 from fsbridge.flow.errors import FlowError, FlowInvalid, FlowMissing
 from fsbridge.flow.model import Defaults, FlowDocument
+from fsbridge.flow.source import MAX_BYTES
 from fsbridge.ids import FlowId, OrgId, is_uuid
 from fsbridge.settings import FlowSettings
 

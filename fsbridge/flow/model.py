@@ -7,15 +7,22 @@ the last one the flow is finished and the call is hung up.
 
 from __future__ import annotations
 
+import difflib
+import re
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from fsbridge.esl.causes import CAUSES
 
 StepId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
 Text = Annotated[str, Field(min_length=1, max_length=4_000)]
 Voice = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+MAX_STEPS = 1_000
+MAX_CASES = 100
 
 KINDS = ("play", "speak", "pause", "gather", "set", "branch", "hangup")
 OUTCOMES: dict[str, tuple[str, ...]] = {
@@ -44,7 +51,11 @@ class Speak(_Part):
 
 
 class Gather(_Part):
-    """Digits into a variable; times in seconds. `pattern` is a regular expression of digits, e.g. ``[12]``."""
+    """Digits into a variable; times in seconds.
+
+    `pattern` is a regular expression that the node looks for in the digits, e.g. ``[12]``; their count is bounded by
+    `min` and `max`.
+    """
 
     variable: Variable
     min: int = Field(1, ge=1, le=32)
@@ -62,11 +73,27 @@ class Gather(_Part):
     def _whole_numbers_too(cls, value: Any) -> Any:
         return float(value) if type(value) is int else value
 
+    @field_validator("pattern")
+    @classmethod
+    def _readable(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"is no regular expression: {error}") from error
+        return value
+
     @model_validator(mode="after")
     def _bounds(self) -> Gather:
         if self.min > self.max:
             raise ValueError(f"min ({self.min}) is above max ({self.max})")
         return self
+
+
+def _speech(value: Any) -> Any:
+    if not isinstance(value, (str, dict)):
+        raise ValueError("must be text, or a mapping with the key text")
+    return {"text": value} if isinstance(value, str) else value
 
 
 class Case(_Part):
@@ -81,11 +108,11 @@ class Step(_Part):
 
     id: StepId
     play: Text | None = None
-    speak: Speak | Text | None = None
+    speak: Annotated[Speak, BeforeValidator(_speech, json_schema_input_type=Speak | Text)] | None = None
     pause: Annotated[float, Field(gt=0, le=300)] | None = None
     gather: Gather | None = None
     set: dict[Variable, Any] | None = None
-    branch: tuple[Case, ...] | None = None
+    branch: Annotated[tuple[Case, ...], Field(min_length=1, max_length=MAX_CASES)] | None = None
     hangup: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,47}$")] | None = None
     next: StepId | None = None
     on: dict[str, StepId] = Field(default_factory=dict)
@@ -99,6 +126,14 @@ class Step(_Part):
     @classmethod
     def _a_list(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("hangup")
+    @classmethod
+    def _known_cause(cls, value: str | None) -> str | None:
+        if value is not None and value not in CAUSES:
+            near = difflib.get_close_matches(value, CAUSES, 1)
+            raise ValueError(f"{value!r} is no hang-up cause" + (f"; did you mean {near[0]}?" if near else ""))
+        return value
 
     @model_validator(mode="after")
     def _one_kind(self) -> Step:
@@ -126,7 +161,7 @@ class FlowBody(_Part):
     engine: Voice | None = None
     variables: dict[Variable, Any] = Field(default_factory=dict, description="defaults; the call's own go over them")
     entry: StepId | None = Field(None, description="the first step; the list's first when absent")
-    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=1_000)]
+    steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]
 
     @field_validator("steps", mode="before")
     @classmethod

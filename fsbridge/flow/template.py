@@ -8,6 +8,7 @@ application arguments, so none of them may arrive there.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,12 +17,18 @@ from fsbridge.flow.expression import lookup
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\s*\}\}")
 _OPEN = re.compile(r"\{\{|\}\}")
 
+MAX_TEXT = 8_000
+"""Characters that a template may grow to: `set` in a circle could double a text until memory ends."""
 MAX_SPEECH = 2_000
+_LARGEST = 10**30
+"""Python refuses to write very large integers at all; nobody has a use for one here."""
 
 _FILE = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[0-9]{1,7})")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
-_SPOKEN = set(" .,:!?()-+%&@/€£\u2019")
+_SPOKEN = frozenset(" .,:!?()-+%&@/#*€£\u2019")
+_PAUSES = frozenset("'\";\u2018\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026\u2013\u2014")
+"""Punctuation that may stand in a document's text though only a pause (of ' its typographic form) remains."""
 
 
 class TemplateError(ValueError):
@@ -32,39 +39,85 @@ def names(text: str) -> set[str]:
     """The variables that a template reads. Raises TemplateError when its braces are no template."""
     if _OPEN.search(_PLACE.sub("", text)):
         raise TemplateError("has {{ or }} that is no {{ variable }}")
+    if len(literal(text)) > MAX_TEXT:
+        raise TemplateError(f"is longer than {MAX_TEXT} characters")
     return {found.split(".")[0] for found in _PLACE.findall(text)}
 
 
 def render(text: str, variables: Mapping[str, Any]) -> str:
-    """The text with its variables put in. Raises TemplateError for one that is undefined or no plain value."""
+    """The text with its variables put in.
+
+    Raises TemplateError for a variable that is undefined or no plain value, and for a text that grows too long.
+    """
+    length = len(text)
 
     def value(match: re.Match[str]) -> str:
-        found = lookup(match[1], variables)
-        if found is None:
-            raise TemplateError(f"variable {match[1]!r} is not defined")
-        if isinstance(found, bool):
-            return "true" if found else "false"
-        if isinstance(found, float) and found.is_integer():
-            return str(int(found))
-        if not isinstance(found, (str, int, float)):
-            raise TemplateError(f"variable {match[1]!r} is no text or number")
-        return str(found)
+        nonlocal length
+        found = _plain(match[1], lookup(match[1], variables))
+        length += len(found)
+        if length > MAX_TEXT:
+            raise TemplateError(f"the text becomes longer than {MAX_TEXT} characters")
+        return found
 
     return _PLACE.sub(value, text)
 
 
+def _plain(name: str, value: Any) -> str:
+    match value:
+        case None:
+            raise TemplateError(f"variable {name!r} is not defined")
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case str() | float():
+            return str(value)
+        case int() if abs(value) < _LARGEST:
+            return str(value)
+        case _:
+            raise TemplateError(f"variable {name!r} is no text or number")
+
+
+def literal(text: str) -> str:
+    """What the document itself says in a template: the text without its places."""
+    return _PLACE.sub("", text)
+
+
+def unspeakable(text: str) -> str:
+    """The characters of a document's own words that would be lost in speech; its author is told, not the far end."""
+    own = _OPEN.sub("", literal(text))
+    return "".join(sorted({c for c in own if not (_is_spoken(c) or c.isspace() or c in _PAUSES)}))
+
+
 def speakable(text: str) -> str:
-    """The text as it may be spoken: letters and digits of any script and plain punctuation; the rest is a pause.
+    """The text as it may be spoken: letters, marks and digits of any script, plain punctuation; the rest is a pause.
 
     Raises TemplateError when nothing is left, or too much is asked for.
     """
     text = text.replace("'", "\u2019")
-    cleaned = " ".join("".join(c if c.isalnum() or c in _SPOKEN else " " for c in text).split())
+    cleaned = " ".join("".join(c if _is_spoken(c) else " " for c in text).split())
     if not cleaned:
         raise TemplateError("nothing is left to speak")
     if len(cleaned) > MAX_SPEECH:
         raise TemplateError(f"more than {MAX_SPEECH} characters to speak at once")
     return cleaned
+
+
+def _is_spoken(character: str) -> bool:
+    # Marks (M…) are the vowels of many scripts: without them Hindi, Thai or pointed Arabic cannot be read.
+    return character.isalnum() or character in _SPOKEN or unicodedata.category(character).startswith("M")
+
+
+def prompt(text: str, variables: Mapping[str, Any], prompts_dir: str | None) -> str:
+    """A template as a playback argument. Raises TemplateError.
+
+    Where no prompts folder is configured a document may name a file by its absolute path; a call's data may not, or
+    it could play any recording that the node holds.
+    """
+    source = render(text, variables)
+    if source.startswith("/") and not text.startswith("/"):
+        raise TemplateError(f"{source[:80]!r} comes from a variable: only the flow itself may name an absolute path")
+    return playable(source, prompts_dir)
 
 
 def playable(source: str, prompts_dir: str | None) -> str:

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsbridge.flow.document import MAX_BYTES, parse
+from fsbridge.flow.document import parse
 from fsbridge.flow.errors import FlowInvalid
+from fsbridge.flow.model import Defaults, FlowBody
+from fsbridge.flow.source import MAX_BYTES
 
 pytestmark = pytest.mark.unit
 
@@ -30,9 +32,9 @@ steps:
 """
 
 
-def problems(text: str, **options: bool) -> tuple[str, ...]:
+def problems(text: str, *, call_variables: bool = True) -> tuple[str, ...]:
     with pytest.raises(FlowInvalid) as caught:
-        parse(text, "f.yaml", **options)
+        parse(text, "f.yaml", call_variables=call_variables)
     return caught.value.problems
 
 
@@ -53,7 +55,37 @@ def test_on_is_a_word_and_not_yaml_1_1s_true() -> None:
     [
         ("", "a flow is a mapping with the key steps"),
         ("[1, 2]", "a flow is a mapping"),
-        ("steps: []", "f.yaml:1: steps"),
+        ("foo: 1", "f.yaml:1: steps: is missing"),
+        ("steps: []", "f.yaml:1: steps: has 0 entries; it may have at least 1"),
+        ("steps: {a: 1}", "steps: must be a list"),
+        ("steps: [play]", "step 1: a step is a mapping with an id"),
+        ("steps: [{pause: 1}]", "step 1: id: is missing"),
+        ("steps: [{id: 1a, pause: 1}]", "step 1a: id: '1a' is not allowed: begins with a letter"),
+        ("steps: [{id: a, gathr: {variable: x}}]", "step a: gathr: no such key; did you mean gather?"),
+        ("steps: [{id: a, speak: 5}]", "step a: speak: must be text, or a mapping with the key text"),
+        ("steps: [{id: a, speak: {voice: slt}}]", "step a: speak.text: is missing"),
+        ("steps: [{id: a, set: {1x: 2}}]", "step a: set.1x: '1x' is not allowed"),
+        ("steps: [{id: a, branch: []}]", "step a: branch: has 0 entries"),
+        (
+            f"steps: [{{id: a, branch: [{'{next: a}, ' * 101}]}}]",
+            "step a: branch: has 101 entries; it may have at most",
+        ),
+        ("steps: [{id: abc, pause: 1, next: abd}]", "there is no step 'abd'; did you mean 'abc'?"),
+        ("steps: [{id: a, hangup: NORMAL_CLEARNG}]", "no hang-up cause; did you mean NORMAL_CLEARING?"),
+        ("steps: [{id: a, hangup: NORMAL_CLEARING, next: a}]", "step a: next: nothing comes after a hangup"),
+        ("steps: [{id: a, speak: 'You owe $5 | now'}]", "step a: speak: $ | cannot be spoken"),
+        ("steps: [{id: a, play: 'a b.wav'}]", "step a: play: 'a b.wav' cannot be played"),
+        ("steps: [{id: a, gather: {variable: x, prompt: ../a}}]", "step a: gather.prompt: '../a' cannot be played"),
+        ("steps: [{id: a, gather: {variable: x, pattern: '[12'}}]", "gather.pattern: is no regular expression"),
+        ("steps: [{id: a, set: {verdict: x}}]", "step a: set.verdict: 'verdict' is a fact of the call"),
+        ("steps: [{id: a, gather: {variable: caller_id}}]", "step a: gather.variable: 'caller_id' is a fact"),
+        ("variables: {session_id: x}\nsteps: [{id: a, pause: 1}]", "variables.session_id: is a fact of the call"),
+        ("steps: [{id: a, set: {x: 1}, next: a}]", "step a: goes round for ever without doing anything (a)"),
+        (
+            "steps: [{id: a, set: {x: 1}}, {id: b, branch: [{next: c}]}, {id: c, set: {y: 1}, next: a}]",
+            "step a: goes round for ever without doing anything (a, b, c)",
+        ),
+        ("steps: [{id: a, set: {x: '" + "y" * 8_001 + "'}}]", "step a: set.x: is longer than 8000 characters"),
         ("steps:\n  - {id: a, play: x, speak: y}", "step a: a step has exactly one of"),
         ("steps:\n  - {id: a}", "this one has none"),
         ("steps:\n  - id: a\n    sing: la", "f.yaml:3: step a: sing: no such key"),
@@ -74,7 +106,7 @@ def test_on_is_a_word_and_not_yaml_1_1s_true() -> None:
         ("a: [", "not YAML"),
         ("[" * 50 + "]" * 50, "nested deeper"),
         ("# " + "x" * MAX_BYTES, "larger than 256 kB"),
-        ("steps: !!python/object/apply:os.system [id]", "not YAML"),
+        ("steps: !!python/object/apply:os.system [id]", "tags"),
     ],
 )
 def test_a_bad_document_is_refused_with_words(text: str, expected: str) -> None:
@@ -89,6 +121,47 @@ def test_every_fault_is_told_at_once() -> None:
 def test_undefined_variables_are_found_where_the_call_brings_none() -> None:
     found = problems("steps:\n  - {id: a, speak: 'Hi {{ name }} and {{ verdict }}'}", call_variables=False)
     assert found == ("f.yaml:2: step a: speak: nothing defines name",)
+
+
+def test_faults_of_shape_and_of_meaning_are_told_together_and_in_order() -> None:
+    text = """\
+steps:
+  - id: a
+    pause: 0
+  - id: b
+    speak: '{{ x'
+    next: c
+"""
+    assert problems(text) == (
+        "f.yaml:3: step a: pause: input should be greater than 0",
+        "f.yaml:5: step b: speak: has {{ or }} that is no {{ variable }}",
+        "f.yaml:6: step b: next: there is no step 'c'",
+    )
+
+
+def test_words_of_conditions_are_no_variables() -> None:
+    text = "steps:\n  - {id: a, branch: [{when: 'verdict == null or x != true', next: b}]}\n  - {id: b, pause: 1}"
+    assert problems(text, call_variables=False) == ("f.yaml:2: step a: branch.0.when: nothing defines x",)
+
+
+def test_a_prompt_that_leaves_the_prompts_folder_is_refused_when_the_document_is_read() -> None:
+    text = "steps: [{id: a, play: /etc/passwd}]"
+    assert parse(text).body.steps[0].play == "/etc/passwd"
+    with pytest.raises(FlowInvalid, match="leaves the prompts folder"):
+        parse(text, defaults=Defaults(prompts_dir="/prompts"))
+
+
+def test_a_thousand_steps_are_read_in_time_and_one_more_is_refused() -> None:
+    text = "steps:\n" + "".join(f"  - {{id: s{number}, pause: 1}}\n" for number in range(1_000))
+    assert len(parse(text).body.steps) == 1_000
+    assert "at most 1000" in problems(text + "  - {id: more, pause: 1}\n")[0]
+
+
+def test_the_schema_allows_both_ways_to_speak() -> None:
+    schema = FlowBody.model_json_schema()
+    assert {"$ref": "#/$defs/Speak"} in schema["$defs"]["Step"]["properties"]["speak"]["anyOf"]
+    assert any(way.get("type") == "string" for way in schema["$defs"]["Step"]["properties"]["speak"]["anyOf"])
+    assert parse("steps: [{id: a, speak: hi}, {id: b, speak: {text: hi, voice: kal}}]").body.steps[0].speak is not None
 
 
 @given(st.text(max_size=300))

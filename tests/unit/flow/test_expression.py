@@ -18,6 +18,7 @@ VARIABLES: dict[str, Any] = {
     "vip": True,
     "customer": {"name": "Alex", "age": 40},
     "empty": "",
+    "huge": 10**400,
 }
 
 
@@ -43,6 +44,15 @@ VARIABLES: dict[str, Any] = {
         ("1 < tries < 3", True),
         ("empty", False),
         ("'le' in customer.name", True),
+        ("'name' in customer", True),
+        ("'shoe' in customer", False),
+        ("1 in customer", False),
+        ("1 in tries", False),
+        ("nothing in answer", False),
+        ("nothing == null", True),
+        ("huge > 1", True),
+        ("huge == huge", True),
+        ("null or false", False),
     ],
 )
 def test_conditions(text: str, expected: bool) -> None:
@@ -76,6 +86,7 @@ def test_everything_else_is_refused(text: str) -> None:
 
 def test_the_names_that_are_read() -> None:
     assert check("a == 1 and not b.c in [d]") == {"a", "b", "d"}
+    assert check("a == true or a == null or a == false") == {"a"}
 
 
 def test_dunder_names_reach_only_mappings() -> None:

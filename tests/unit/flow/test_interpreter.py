@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from fsbridge.flow.actions import DIGITS_VARIABLE, Execute, Executed, FlowOutcome, Refused, Result, TimedOut, Waited
 from fsbridge.flow.document import parse
-from fsbridge.flow.interpreter import Facts, Turn, resume, start
+from fsbridge.flow.interpreter import MAX_STEPS, Facts, Turn, resume, start
 from fsbridge.flow.model import Defaults
+from fsbridge.flow.template import MAX_TEXT
 
 pytestmark = pytest.mark.unit
 
@@ -108,10 +109,49 @@ def test_the_end_of_the_list_is_the_end() -> None:
 
 
 def test_a_circle_without_an_end_is_broken_by_the_budget() -> None:
-    end = begin("steps: [{id: a, set: {x: 1}, next: a}]").end
+    text = "steps: [{id: a, set: {x: '{{ x }}!'}}, {id: b, branch: [{when: x != 'stop', next: a}]}]"
+    end = begin(text, {"x": "go"}).end
     assert end is not None
     assert end.outcome is FlowOutcome.BROKE
     assert "circle" in end.reason
+
+
+def test_a_failure_that_leads_back_to_itself_is_broken_by_the_budget_however_often_it_fails() -> None:
+    end = begin("steps: [{id: a, speak: '{{ missing }}', on: {failed: a}}]").end
+    assert end is not None
+    assert "circle" in end.reason
+
+
+def test_a_text_that_doubles_in_a_circle_is_stopped_before_it_fills_the_memory() -> None:
+    text = "steps: [{id: a, set: {x: '{{ x }}{{ x }}'}}, {id: b, branch: [{when: x != 'stop', next: a}]}]"
+    turn = begin(text, {"x": "aa"})
+    assert turn.end is not None
+    assert "longer than" in turn.end.reason
+    assert len(turn.state.variables["x"]) <= MAX_TEXT
+
+
+def test_every_case_that_a_branch_tries_costs_a_step() -> None:
+    cases = ", ".join(f"{{when: x == {number}, next: a}}" for number in range(9))
+    turn = begin(f"steps: [{{id: a, branch: [{cases}]}}, {{id: b, pause: 1}}]", {"x": "none"})
+    assert turn.state.steps_left == MAX_STEPS - 9 - 1
+    turn = begin(f"steps: [{{id: a, branch: [{cases}, {{next: b}}]}}, {{id: b, pause: 1}}]", {"x": "none"})
+    assert turn.state.steps_left == MAX_STEPS - 10 - 1
+
+
+def test_a_failing_speech_is_named() -> None:
+    end = resume(begin("steps: [{id: a, speak: hi}]").state, Executed("PLAYBACK ERROR")).end
+    assert end is not None
+    assert (end.step, end.reason) == ("a", "speak failed: PLAYBACK ERROR")
+
+
+def test_a_call_s_data_cannot_name_an_absolute_path_but_the_flow_can() -> None:
+    end = begin("steps: [{id: a, play: '{{ file }}'}]", {"file": "/recordings/other.wav"}).end
+    assert end is not None
+    assert "only the flow itself" in end.reason
+    assert app(begin("steps: [{id: a, play: '/prompts/{{ file }}'}]", {"file": "a.wav"})) == (
+        "playback",
+        "/prompts/a.wav",
+    )
 
 
 def test_facts_are_variables_and_cannot_be_forged() -> None:
@@ -140,8 +180,10 @@ def documents(draw: Any) -> str:
     ]
     lines = ["variables: {x: z}", "steps:"]
     for step_id in ids:
-        lines += [f"  - id: {step_id}", f"    {draw(st.sampled_from(kinds))}"]
-        if draw(st.booleans()):
+        kind = draw(st.sampled_from(kinds))
+        lines += [f"  - id: {step_id}", f"    {kind}"]
+        # Sets in a circle and steps after a hangup are refused.
+        if not kind.startswith(("set", "hangup")) and draw(st.booleans()):
             lines.append(f"    next: {draw(target)}")
     # One more step reaches all, so that no step is refused as unreachable.
     ways = ", ".join(f"{{when: 'x == \"{step_id}\"', next: {step_id}}}" for step_id in ids)
@@ -167,3 +209,39 @@ def test_it_always_ends_and_always_the_same_way(text: str, answers: list[Result]
         return seen
 
     assert run() == run()
+
+
+DATA_FLOW = """
+steps:
+  - id: ways
+    branch:
+      - {when: 'x > 3 and y in [1, "2"]', next: play}
+      - {when: 'y in x or x.a == y or x < y', next: ask}
+  - {id: say, speak: 'Hello {{ x }} {{ y }}', on: {failed: keep}}
+  - {id: keep, set: {z: '{{ x }}{{ x.a }}'}, on: {done: play}}
+  - {id: play, play: '{{ x }}', on: {failed: ask, missing: ask}}
+  - {id: ask, gather: {variable: z, prompt: '{{ y }}.wav'}}
+"""
+DATA_DOCUMENT = parse(DATA_FLOW)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.integers(10**300, 10**400) | st.floats() | st.text(max_size=40),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(json_values, json_values, st.lists(results, min_size=8, max_size=8))
+def test_no_data_makes_it_raise_or_leave_the_allow_list(x: Any, y: Any, answers: list[Result]) -> None:
+    turn = start(DATA_DOCUMENT, {"x": x, "y": y}, FACTS)
+    for answer in answers:
+        if turn.end is not None:
+            break
+        application, arg = app(turn)
+        assert application in ("speak", "playback", "play_and_get_digits")
+        assert arg.isprintable()
+        assert not set(arg) & set("${}'\"&<>`\r\n")
+        assert arg.count("|") == (2 if application == "speak" else 0)
+        assert arg.count(" ") == (9 if application == "play_and_get_digits" else arg.count(" "))
+        turn = resume(turn.state, answer)
+    assert turn.end is not None

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fsbridge.flow.document import MAX_BYTES
 from fsbridge.flow.errors import FlowInvalid, FlowMissing
 from fsbridge.flow.library import FlowLibrary
+from fsbridge.flow.source import MAX_BYTES
 from fsbridge.ids import FlowId, OrgId
 from fsbridge.settings import FlowSettings
 

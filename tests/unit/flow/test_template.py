@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsbridge.flow.template import TemplateError, names, playable, render, speakable
+from fsbridge.flow.template import MAX_TEXT, TemplateError, names, playable, prompt, render, speakable, unspeakable
 
 pytestmark = pytest.mark.unit
 
@@ -27,6 +27,25 @@ def test_what_is_not_there_is_told(text: str) -> None:
 
 def test_a_value_is_not_a_template() -> None:
     assert render("{{ a }}", {"a": "{{ b }}", "b": "secret"}) == "{{ b }}"
+
+
+def test_values_are_written_as_a_person_would() -> None:
+    variables = {"no": False, "big": 10**40, "list": [1], "n": -7}
+    assert render("{{ no }} {{ n }}", variables) == "false -7"
+    for name in ("big", "list"):
+        with pytest.raises(TemplateError, match="no text or number"):
+            render(f"{{{{ {name} }}}}", variables)
+
+
+def test_a_text_that_grows_too_long_is_refused_before_it_is_built() -> None:
+    with pytest.raises(TemplateError, match="longer"):
+        render("{{ x }}" * 50_000, {"x": "y" * MAX_TEXT})
+
+
+def test_marks_are_letters_parts_and_what_would_be_lost_is_found() -> None:
+    assert speakable("नमस्ते สวัสดี, don't |") == "नमस्ते สวัสดี, don\u2019t"
+    assert unspeakable("Press # or *, {{ name }}: it's “free” \u2014 50 %!") == ""
+    assert unspeakable("$5 | {{ name }} {x}") == "${|}"
 
 
 @given(st.text(max_size=300))
@@ -78,3 +97,12 @@ def test_whatever_is_playable_is_one_word_without_syntax(source: str) -> None:
     assert not set(played) & (LIVE - {";"})
     assert " " not in played
     assert ".." not in played.split("/")
+
+
+@given(st.text(max_size=40))
+def test_a_variable_never_leads_to_an_absolute_path(value: str) -> None:
+    try:
+        played = prompt("{{ x }}", {"x": value}, None)
+    except TemplateError:
+        return
+    assert not played.startswith("/")
