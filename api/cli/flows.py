@@ -19,20 +19,26 @@ def register(app: typer.Typer) -> None:
     flows = typer.Typer(help="Check flow documents, print their JSON Schema.", no_args_is_help=True)
 
     @flows.command()
-    def check(paths: Annotated[list[Path], typer.Argument(help="documents, or folders of them")]) -> None:
+    def check(
+        paths: Annotated[list[Path], typer.Argument(help="documents, or folders of them")],
+        strict: Annotated[
+            bool, typer.Option("--strict", help="variables that the document does not define are faults, too")
+        ] = False,
+    ) -> None:
         """Print every fault as file:line: step: field: what is wrong; exit code 1 if there is any."""
         faults = 0
         documents = list(_documents(paths))
         for path in documents:
             try:
-                parse(path.read_text(encoding="utf-8"), str(path))
+                parse(path.read_text(encoding="utf-8"), str(path), call_variables=not strict)
             except FlowInvalid as invalid:
                 faults += len(invalid.problems)
                 for problem in invalid.problems:
                     typer.echo(problem)
             except (OSError, UnicodeDecodeError) as error:
                 faults += 1
-                typer.echo(f"{path}: cannot be read: {error}")
+                reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+                typer.echo(f"{path}: cannot be read: {reason}")
         typer.echo(f"{len(documents)} checked, {faults} faults" if faults else f"{len(documents)} checked, no faults")
         raise typer.Exit(1 if faults or not documents else 0)
 

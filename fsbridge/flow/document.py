@@ -19,6 +19,9 @@ from fsbridge.flow.errors import FlowInvalid
 from fsbridge.flow.model import KINDS, Case, Defaults, FlowBody, FlowDocument, Gather, Speak, Step
 from fsbridge.flow.source import Path, Source, SourceError, read
 
+MAX_TOLD = 100
+"""Faults that are told of one document; a report is read by people, and by callers who get it in an error's body."""
+
 FACTS = ("session_id", "destination", "caller_id", "verdict")
 """Variables that every flow is given; nothing else may take their names."""
 
@@ -76,15 +79,20 @@ def parse(
 def _told(faults: Sequence[Fault], read_source: Source, source: str) -> tuple[str, ...]:
     """Faults in the order of the text; a place is a path whose field is said in words, behind the step's name."""
     lines = sorted((read_source.line(path), number) for number, (path, _) in enumerate(faults))
-    told = (f"{source}:{line}: {_where(read_source.value, *faults[number])}" for line, number in lines)
-    return tuple(dict.fromkeys(told))
+    told = tuple(
+        f"{source}:{line}: {_where(read_source.value, *faults[number])}" for line, number in lines[: MAX_TOLD + 1]
+    )
+    if len(lines) > MAX_TOLD:
+        told = (*told[:MAX_TOLD], f"{source}: and {len(lines) - MAX_TOLD} more")
+    return told
 
 
 def _where(raw: Any, path: Path, what: str) -> str:
     in_step = len(path) > 1 and path[0] == "steps" and isinstance(path[1], int)
-    field = ".".join(map(str, path[2:] if in_step else path))
+    field = ".".join(str(part)[:64] for part in (path[2:] if in_step else path))
     step = _step_name(raw, path[1]) if in_step else ""
-    return f"{step}{field}: {what}" if field else f"{step}{what}"
+    # Keys and ids are anybody's text: none of it may steer a terminal or forge a line of a log.
+    return "".join(c if c.isprintable() else "?" for c in (f"{step}{field}: {what}" if field else f"{step}{what}"))
 
 
 def _step_name(raw: Any, number: Any) -> str:

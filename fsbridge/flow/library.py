@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fsbridge.flow.document import parse
-from fsbridge.flow.errors import FlowError, FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowInvalid, FlowMissing
 from fsbridge.flow.model import Defaults, FlowDocument
 from fsbridge.flow.source import MAX_BYTES
 from fsbridge.ids import FlowId, OrgId, is_uuid
@@ -69,4 +69,5 @@ class FlowLibrary:
         except UnicodeDecodeError:
             return FlowInvalid((f"{path.name}: is not UTF-8 text",))
         except OSError as error:
-            raise FlowError(f"{path.name} cannot be read: {error.strerror}") from error
+            # Raised and not kept: rights may change without the file's time or size.
+            raise FlowInvalid((f"{path.name}: cannot be read: {error.strerror}",)) from error

@@ -19,6 +19,7 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 12
 MAX_NODES = 40_000
 """Values of one document; a step has some ten, and there are at most a thousand steps."""
+MAX_FAULTS = 100
 
 Path = tuple[str | int, ...]
 Scalar = str | int | float | bool | None
@@ -80,7 +81,7 @@ def read(text: str) -> Source:
     except UnicodeEncodeError as error:
         raise SourceError((text.count("\n", 0, error.start) + 1, "not YAML: a character is half a pair")) from error
     if builder.faults:
-        raise SourceError(*builder.faults)
+        raise SourceError(*builder.faults[:MAX_FAULTS])
     return Source(builder.root, builder.lines)
 
 
@@ -144,14 +145,14 @@ class _Builder:
         if self._nodes > MAX_NODES:
             raise SourceError((line, f"more than {MAX_NODES} values"))
         if event.tag is not None:
-            raise SourceError((line, f"not YAML as it is read here: tags ({event.tag}) are not allowed; take it out"))
+            raise SourceError((line, f"tags ({event.tag[:64]!r}) are not allowed; take it out"))
 
     def _scalar(self, event: Any, line: int) -> None:
         parent = self._open[-1] if self._open else None
         if parent is not None and isinstance(parent.value, dict) and parent.key is None:
             name = str(event.value)
             if name in parent.value:
-                self.faults.append((line, f"the key {name!r} stands twice"))
+                self.faults.append((line, f"the key {name[:64]!r} stands twice"))
             parent.key = name
             parent.value[name] = None
             self.lines[(*parent.path, name)] = line

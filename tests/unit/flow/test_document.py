@@ -139,6 +139,13 @@ steps:
     )
 
 
+def test_no_key_steers_a_terminal_and_no_report_goes_on_for_ever() -> None:
+    assert problems('"\\e[31m\\nf.yaml:9": 1\nsteps: [{id: a, pause: 1}]') == ("f.yaml:1: ?[31m?f.yaml:9: no such key",)
+    many = problems("steps:\n" + "".join(f"  - {{id: s{number}, pause: 0}}\n" for number in range(300)))
+    assert len(many) == 101
+    assert many[-1] == "f.yaml: and 200 more"
+
+
 def test_words_of_conditions_are_no_variables() -> None:
     text = "steps:\n  - {id: a, branch: [{when: 'verdict == null or x != true', next: b}]}\n  - {id: b, pause: 1}"
     assert problems(text, call_variables=False) == ("f.yaml:2: step a: branch.0.when: nothing defines x",)

@@ -63,3 +63,26 @@ def test_a_broken_flow_is_told_each_time(folder: Path, data: bytes) -> None:
     for _ in range(2):
         with pytest.raises(FlowInvalid, match=FLOW):
             flows.find(ORG, FLOW)
+
+
+def test_what_cannot_be_read_is_told_and_tried_again(folder: Path) -> None:
+    path, flows = folder / ORG / f"{FLOW}.yaml", library(folder)
+    path.mkdir()
+    with pytest.raises(FlowInvalid, match=r"cannot be read: Is a directory"):
+        flows.find(ORG, FLOW)
+    path.rmdir()
+    path.write_text("steps: [{id: a, pause: 1}]")
+    assert flows.find(ORG, FLOW).entry == 0
+
+
+def test_the_cache_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsbridge.flow.library.MAX_CACHED", 2)
+    flows = library(folder)
+    ids = [FlowId(f"33333333-3333-4333-8333-33333333333{number}") for number in range(3)]
+    for flow in ids:
+        (folder / ORG / f"{flow}.yaml").write_text("steps: [{id: a, pause: 1}]")
+    first = flows.find(ORG, ids[0])
+    assert flows.find(ORG, ids[0]) is first
+    for flow in ids[1:]:
+        flows.find(ORG, flow)
+    assert flows.find(ORG, ids[0]) is not first

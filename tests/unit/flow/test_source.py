@@ -58,7 +58,7 @@ def test_lines_and_the_nearest_known_place() -> None:
     [
         ("a: 1\na: 2", 2, "the key 'a' stands twice"),
         ("a: &x [1]\nb: *x", 2, "aliases"),
-        ("a: 1\nb: !x 2", 2, "tags (!x)"),
+        ("a: 1\nb: !x 2", 2, "tags ('!x')"),
         ("a: {{ name }} hi", 1, "what begins with {{ is quoted"),
         ("a: 1\nb: c: d", 2, 'put a text that has ": " in it in quotes'),
         ("a: 1\n\tb: 2", 2, "indent with spaces"),
