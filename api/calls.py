@@ -94,8 +94,15 @@ class CallHandlers:
         return org
 
     def _ended(self, org: OrgSettings, session_id: SessionId) -> Call | None:
-        """The call if it ended before, or just as, it was waited for."""
-        call = self.service.get(OrgId(org.id), session_id)
+        """The call if it ended before, or just as, it was waited for.
+
+        A store that fails here must not hide the session id of a call that was placed: a 504 with it is told.
+        """
+        try:
+            call = self.service.get(OrgId(org.id), session_id)
+        except FsbridgeError as error:
+            log.warning("ended_unknown", session_id=session_id, error=type(error).__name__, detail=str(error))
+            return None
         return call if call is not None and call.ended else None
 
     def _place(self, org: OrgSettings, flow_id: FlowId, wanted: CallRequest, request_id: str) -> Call:

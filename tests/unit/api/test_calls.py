@@ -117,6 +117,18 @@ def test_sync_timeout_names_the_call_that_goes_on(service: MemoryCalls) -> None:
     assert client.call(session).json["status"] == "Queued"
 
 
+def test_a_store_that_fails_after_the_wait_does_not_hide_the_call(service: MemoryCalls) -> None:
+    client = _client(service, sync_timeout_s=0.5)
+    held = gevent.Greenlet.spawn(client.place, {**NUMBER, "mode": "sync"})
+    with gevent.Timeout(5):
+        while not service.calls:
+            gevent.sleep(0.001)
+    service.refuse = FsbridgeError("database is locked")
+    answer = held.get(timeout=5)
+    assert (answer.status, answer.code) == (504, "SYNC_TIMEOUT")
+    assert answer.json["error"]["sessionId"] in service.calls
+
+
 def test_webhook_is_201_and_the_secret_is_never_shown(client: Client, service: MemoryCalls) -> None:
     answer = client.place({**HOOK, "webhookAuth": "hush-hush"})
     assert answer.status == 201
