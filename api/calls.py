@@ -24,7 +24,7 @@ from fsbridge.call.model import Call, CallRequest, Mode
 from fsbridge.clock import Clock
 from fsbridge.dialing.destinations import DestinationError
 from fsbridge.errors import FsbridgeError
-from fsbridge.flow.errors import FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.ids import FlowId, OrgId, SessionId, is_uuid
 from fsbridge.settings import OrgSettings, Settings
 
@@ -108,6 +108,8 @@ class CallHandlers:
     def _place(self, org: OrgSettings, flow_id: FlowId, wanted: CallRequest, request_id: str) -> Call:
         try:
             return self.service.place(org, flow_id, wanted)
+        except FlowForeign as error:
+            raise ApiError(ErrorCode.PERMISSION_DENIED, "flowId: the flow belongs to another organization") from error
         except FlowMissing as error:
             raise ApiError(ErrorCode.NOT_FOUND, "flowId: this organization has no such flow") from error
         except FlowInvalid as error:

@@ -13,6 +13,10 @@ class FlowMissing(FlowError):
     """The organization has no such flow."""
 
 
+class FlowForeign(FlowMissing):
+    """The flow exists, but it is another organization's."""
+
+
 class FlowInvalid(FlowError):
     """The document is not a flow; `problems` has every fault: file, line, step, field, what is wrong."""
 

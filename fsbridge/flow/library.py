@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fsbridge.flow.document import parse
-from fsbridge.flow.errors import FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.flow.model import Defaults, FlowDocument
 from fsbridge.flow.source import MAX_BYTES
 from fsbridge.ids import FlowId, OrgId, is_uuid
@@ -36,7 +36,7 @@ class FlowLibrary:
         self._cache: dict[Path, _Cached] = {}
 
     def find(self, org_id: OrgId, flow_id: FlowId) -> FlowDocument:
-        """The document as it stands on disk. Raises FlowMissing or FlowInvalid."""
+        """The document as it stands on disk. Raises FlowMissing (FlowForeign: it is another's) or FlowInvalid."""
         if not is_uuid(org_id) or not is_uuid(flow_id):
             raise FlowMissing(f"no flow {flow_id!r}: a flow id is a UUID")
         for suffix in SUFFIXES:
@@ -46,6 +46,8 @@ class FlowLibrary:
             except OSError:
                 continue
             return self._load(path, (stat.st_mtime_ns, stat.st_size))
+        if any(path.suffix in SUFFIXES for path in self._dir.glob(f"*/{flow_id}.*")):
+            raise FlowForeign(f"flow {flow_id} is another organization's")
         raise FlowMissing(f"there is no flow {flow_id}; it would be {self._dir / org_id / flow_id}.yaml")
 
     def _load(self, path: Path, stamp: tuple[int, int]) -> FlowDocument:

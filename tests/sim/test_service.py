@@ -124,3 +124,12 @@ def test_a_flow_that_vanishes_before_the_answer_is_a_failed_start(stack: Stack) 
         path.write_text(text)
     assert resource["failureReason"] == "session_start_failed", resource
     assert stack.ended(answer.json()["sessionId"])["failureReason"] == "no_answer"
+
+
+def test_another_org_s_flow_is_refused_as_such(stack: Stack) -> None:
+    foreign = "33333333-3333-4333-8333-333333333335"
+    folder = stack.service.settings.flows.dir / "22222222-2222-4222-8222-222222222223"
+    folder.mkdir()
+    (folder / f"{foreign}.yaml").write_text("steps: [{id: a, pause: 1}]")
+    answer = stack.place("+15550100001", flow=foreign)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (403, "PERMISSION_DENIED")

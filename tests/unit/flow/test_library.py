@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fsbridge.flow.errors import FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.flow.library import FlowLibrary
 from fsbridge.flow.source import MAX_BYTES
 from fsbridge.ids import FlowId, OrgId
@@ -47,6 +47,14 @@ def test_json_is_yaml(folder: Path) -> None:
 
 def test_a_missing_flow_says_where_it_would_be(folder: Path) -> None:
     with pytest.raises(FlowMissing, match=FLOW):
+        library(folder).find(ORG, FLOW)
+
+
+def test_another_organization_s_flow_is_told_apart_from_none(folder: Path) -> None:
+    other = folder / "22222222-2222-4222-8222-222222222223"
+    other.mkdir()
+    (other / f"{FLOW}.yaml").write_text("steps: [{id: a, pause: 1}]")
+    with pytest.raises(FlowForeign, match="another organization"):
         library(folder).find(ORG, FLOW)
 
 
