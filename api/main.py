@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import gevent
 import structlog
@@ -19,7 +20,7 @@ from gevent.event import Event as Flag
 from api.app import build_app
 from api.server import ApiServer
 from fsbridge import logs
-from fsbridge.amd import fork
+from fsbridge.amd import fork, recordings
 from fsbridge.amd.workers import WorkerPool
 from fsbridge.call import reconcile, translate
 from fsbridge.call.effects import Notice
@@ -40,13 +41,14 @@ from fsbridge.settings import Settings
 from fsbridge.store.base import Store
 from fsbridge.store.secrets import load_box
 from fsbridge.store.sqlite import SqliteStore
-from fsbridge.supervise import Supervisor
+from fsbridge.supervise import Supervisor, run_in_thread
 from fsbridge.webhook.outbox import Outbox
 from fsbridge.webhook.payload import deliveries
 
 log = structlog.get_logger(__name__)
 
 PURGE_INTERVAL_S = 600.0
+DAY_S = 86_400.0
 SAMPLE_INTERVAL_S = 0.5
 SUBSCRIPTION = (translate.SUBSCRIBED, fork.SUBSCRIBED)
 
@@ -181,6 +183,7 @@ class Service:
             if now - purged_at >= PURGE_INTERVAL_S:
                 purged_at = now
                 self._purge()
+                self._purge_recordings()
             woken_at = self.clock.monotonic()
 
     def _purge(self) -> None:
@@ -192,10 +195,30 @@ class Service:
             if purged:
                 log.info("records_purged", calls=purged)
 
+    def _purge_recordings(self) -> None:
+        """Also when nothing is kept any more: what was kept has to go all the same."""
+        amd = self.settings.amd
+        if amd.keep_audio_dir is None:
+            return
+        before = self.clock.wall() - amd.keep_audio_days * DAY_S
+        purged = run_in_thread(gevent.get_hub().threadpool, _purge_folder, amd.keep_audio_dir, before)
+        if isinstance(purged, OSError):
+            log.error("recordings_not_purged", folder=str(amd.keep_audio_dir), error=str(purged))
+        elif purged:
+            log.info("recordings_purged", recordings=purged)
+
     def _on_failure(self, name: str, error: BaseException) -> None:
         log.error("essential_task_failed", task=name, error=str(error))
         self.failed = True
         self.stopping.set()
+
+
+def _purge_folder(folder: Path, before: float) -> int | OSError:
+    """For a native thread; the error is a value, since gevent's pool prints whatever a job raises."""
+    try:
+        return recordings.purge(folder, before)
+    except OSError as error:
+        return error
 
 
 def serve(settings: Settings) -> int:

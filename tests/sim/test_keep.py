@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.sim.stack import Stack, running, settings, simulated_node, until
 
@@ -74,6 +77,23 @@ def test_a_call_without_analysis_is_not_recorded(stack: Stack) -> None:
     analysed = stack.place("+15550100001", mode="sync", callAnalysis=["live_person"]).json()
     kept(stack, analysed["sessionId"])
     assert not list(answers(stack).glob(f"*{plain['sessionId']}*"))
+
+
+def test_recordings_go_when_their_time_is_over(stack: Stack) -> None:
+    resource = stack.place("+15550100001", mode="sync", callAnalysis=["live_person"]).json()
+    kept(stack, resource["sessionId"])
+    fresh, old = answers(stack) / f"{resource['sessionId']}.wav", answers(stack) / "an-old-call.wav"
+    old.write_bytes(fresh.read_bytes())
+    month_ago = stack.service.clock.wall() - 31 * 86_400
+    os.utime(old, (month_ago, month_ago))
+    with capture_logs() as lines:
+        stack.service._purge_recordings()
+    assert (old.exists(), fresh.exists()) == (False, True)
+    assert {"event": "recordings_purged", "recordings": 1, "log_level": "info"} in lines
+    with (answers(stack) / ".labels.lock").open("a") as other, capture_logs() as lines:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        stack.service._purge_recordings()
+    assert [line["event"] for line in lines] == ["recordings_not_purged"]
 
 
 def test_without_consent_in_the_configuration_nothing_is_recorded(tmp_path: Path) -> None:
