@@ -111,7 +111,8 @@ class Call:
     """One call, from the request to its end. Times `…_at` are Unix seconds; `deadlines` are monotonic seconds.
 
     `failure` is set when the call is bound to fail, which may be before its channel has ended; `failure_detail`
-    says in words what happened (for a flow: the step and the reason).
+    says in words what happened (for a flow: the step and the reason). `flow_version` is the document's that ran,
+    `flow_result` what it ended with. For an `inbound` call the destination is the number that was called.
     """
 
     session_id: SessionId
@@ -136,6 +137,9 @@ class Call:
     failure: FailureReason | None = None
     failure_detail: str | None = None
     hangup: HangupInfo | None = None
+    flow_version: str = ""
+    flow_result: Json = None
+    inbound: bool = False
     kills: int = 0
     deadlines: Mapping[Deadline, float] = field(default_factory=lambda: MappingProxyType({}))
 
