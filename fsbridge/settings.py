@@ -2,13 +2,15 @@
 
 `load` reads a file and the environment it is given; `parse` is pure. Every fault is reported at once with its
 key. An override is named after the key with two underscores between levels: ``FSBRIDGE_SERVICE__LISTEN``,
-``FSBRIDGE_AMD__WORKERS``; lists of tables are addressed by index: ``FSBRIDGE_NODES__0__PASSWORD``.
+``FSBRIDGE_AMD__WORKERS``; lists of tables are addressed by index: ``FSBRIDGE_NODES__0__PASSWORD``. Keys become lower
+case on the way, so a secret that is to come from there has a lower-case name: ``FSBRIDGE_ORGS__0__SECRETS__CRM``.
 This module is the only one that is given the environment.
 """
 
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +25,12 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """A name from the configuration that may enter an event-socket command: allow-listed."""
 Uuid = Annotated[str, Field(min_length=36, max_length=36)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Hostname = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+NodeFolder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}){1,16}/?$")]
+"""An absolute folder on a FreeSWITCH node; it enters commands: allow-listed, and no part begins with a dot."""
 HostPort = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]{0,4094}[!-~])?")
 
 
 class _Table(BaseModel):
@@ -74,11 +81,22 @@ class OrgSettings(_Table):
     caller_id: str | None = Field(None, pattern=r"^\+?[0-9]{1,15}$")
     trunk: Name | None = Field(None, description="the trunk its calls take; the first one when absent")
     amd: OrgAmdSettings = OrgAmdSettings()
+    secrets: dict[Name, SecretStr] = Field(
+        default_factory=dict, description="header values that its flows' requests name; never shown, never logged"
+    )
 
     @field_validator("id")
     @classmethod
     def _canonical(cls, value: str) -> str:
         return _canonical_uuid(value)
+
+    @field_validator("secrets")
+    @classmethod
+    def _sendable(cls, value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, secret in value.items():
+            if not _HEADER_VALUE.fullmatch(secret.get_secret_value()):
+                raise ValueError(f"{name}: a header value is at most 4096 printable ASCII characters")
+        return value
 
 
 class NodeSettings(_Table):
@@ -111,6 +129,7 @@ class DialingSettings(_Table):
 
     ring_timeout_s: int = Field(30, ge=1, le=300)
     max_call_s: int = Field(3_600, ge=1, le=86_400)
+    max_inbound_calls: int = Field(500, ge=1, le=20_000, description="live inbound calls; above it they are refused")
     originate_grace_s: Seconds = Field(10.0, description="how long after the ring timeout a silent job is chased")
 
 
@@ -159,12 +178,71 @@ class AmdSettings(_Table):
 
 
 class FlowSettings(_Table):
-    """Flow documents: ``<dir>/<orgId>/<flowId>.yaml``."""
+    """Flow documents: ``<dir>/<orgId>/<flowId>.yaml``; what their steps may use, and reach."""
 
     dir: Path = Path("flows")
     prompts_dir: Path | None = Field(None, description="where FreeSWITCH finds relative prompt paths")
     tts_engine: Name = "flite"
     tts_voice: Name = "slt"
+    asr_engine: Name | None = Field(None, description="the node's speech recogniser; without one, digits only")
+    asr_grammar: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,199}$")
+    recordings_dir: NodeFolder | None = Field(None, description="where nodes put recordings; no recordings when absent")
+    recordings_url: str | None = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$",
+        description="where the files of recordings_dir can be fetched; customers get the path when absent",
+    )
+    audio_dir: Path | None = Field(None, description="recordings that `expect: audio_like` compares with; <dir>/audio")
+    http_prompts: bool = Field(True, description="whether flows may play http(s) URLs (the node fetches them)")
+    prompt_hosts: tuple[Hostname, ...] = Field(
+        (), description="hosts that an http(s) prompt may name when a variable of the call is part of its URL"
+    )
+    max_run_s: Seconds = Field(3_600.0, description="a flow that runs longer is broken off, whatever it says itself")
+    request_timeout_s: Seconds = Field(30.0, description="the longest that a request step may take, retries and all")
+    max_requests: int = Field(200, ge=1, le=10_000, description="HTTP exchanges of request steps at the same time")
+    requests_allow_private: bool = Field(False, description="private and loopback addresses may be asked")
+    requests_allow_http: bool = Field(False, description="http:// as well as https://; for tests and demos")
+    requests_ca_file: Path | None = Field(None, description="certificates trusted beside the public ones")
+    bots_allow_private: bool = Field(False, description="voice bots at private and loopback addresses")
+    bots_allow_ws: bool = Field(False, description="ws:// as well as wss://: the call's audio is not encrypted then")
+
+    @model_validator(mode="after")
+    def _whole(self) -> FlowSettings:
+        if (self.asr_engine is None) != (self.asr_grammar is None):
+            raise ValueError("asr_engine and asr_grammar belong together: a recogniser needs to know what to expect")
+        if self.recordings_url is not None and self.recordings_dir is None:
+            raise ValueError("recordings_url: recordings_dir must say where the nodes put the files")
+        return self
+
+    @property
+    def reference_audio(self) -> Path:
+        """The folder that `audio_like` reads from."""
+        return self.audio_dir if self.audio_dir is not None else self.dir / "audio"
+
+
+class InboundSettings(_Table):
+    """Which flow takes a call that comes in: by the number that was called, by the dialplan's word, or by both.
+
+    `key` is what the dialplan set `fsbridge_inbound` to. `number` is an E.164 number or an extension; a last ``*``
+    stands for any rest. Of several that fit, the one that says most is taken (`call.inbound`).
+    """
+
+    key: Name | None = None
+    number: str | None = Field(None, pattern=r"^(\+?[A-Za-z0-9_.#-]{1,64}\*?|\*)$")
+    node: Name | None = Field(None, description="only calls that come in at this node")
+    org: Uuid
+    flow: Uuid
+
+    @field_validator("org", "flow")
+    @classmethod
+    def _canonical(cls, value: str) -> str:
+        return _canonical_uuid(value)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> InboundSettings:
+        if self.key is None and self.number is None:
+            raise ValueError('give number = "+15551234567", key = "…" (the dialplan\'s fsbridge_inbound), or both')
+        return self
 
 
 class WebhookSettings(_Table):
@@ -189,6 +267,7 @@ class Settings(_Table):
     dialing: DialingSettings = DialingSettings()
     amd: AmdSettings = AmdSettings()
     flows: FlowSettings = FlowSettings()
+    inbound: tuple[InboundSettings, ...] = ()
     webhooks: WebhookSettings = WebhookSettings()
 
     @model_validator(mode="after")
@@ -204,11 +283,29 @@ class Settings(_Table):
         keys = [key for o in self.orgs for key in o.api_keys]
         if len(keys) != len(set(keys)):
             faults.append("orgs: one API key stands twice; a key belongs to one organization")
+        faults += _inbound_faults(self)
         if self.amd.workers == 0 and not self.amd.urls:
             faults.append("amd: with workers = 0, urls must name at least one worker")
         if faults:
             raise ConfigError(tuple(faults))
         return self
+
+
+def _inbound_faults(settings: Settings) -> list[str]:
+    orgs, nodes = {o.id for o in settings.orgs}, {n.name for n in settings.nodes}
+    faults, seen = [], set[tuple[str | None, str | None, str | None]]()
+    for place, entry in enumerate(settings.inbound):
+        if entry.org not in orgs:
+            faults.append(f"inbound.{place}.org: there is no organization {entry.org}")
+        if entry.node is not None and entry.node not in nodes:
+            known = ", ".join(sorted(nodes))
+            faults.append(f"inbound.{place}.node: there is no node named {entry.node!r}; nodes are {known}")
+        number = entry.number.removeprefix("+") if entry.number is not None else None
+        what = (entry.node, entry.key, number)
+        if what in seen:
+            faults.append(f"inbound.{place}: another entry is for the same calls; one of them would never be used")
+        seen.add(what)
+    return faults
 
 
 def parse(document: Mapping[str, Any]) -> Settings:
@@ -237,7 +334,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
     settings = parse(_overlay(document, environ))
     base = path.parent
     service = settings.service.model_copy(update={"data_dir": base / settings.service.data_dir})
-    flows = settings.flows.model_copy(update={"dir": base / settings.flows.dir})
+    own = {name: base / path for name in ("audio_dir", "requests_ca_file") if (path := getattr(settings.flows, name))}
+    flows = settings.flows.model_copy(update={"dir": base / settings.flows.dir, **own})
     places = ("keep_audio_dir", "weights", "shadow")
     given = {name: path for name in places if (path := getattr(settings.amd, name)) is not None}
     amd = settings.amd.model_copy(update={name: base / path for name, path in given.items()})
@@ -274,7 +372,7 @@ def _explain(fault: Any) -> str:
 
 def _all_keys() -> list[str]:
     tables: list[type[BaseModel]] = [Settings, ServiceSettings, OrgSettings, NodeSettings, TrunkSettings]
-    tables += [DialingSettings, AmdSettings, FlowSettings, WebhookSettings]
+    tables += [DialingSettings, AmdSettings, FlowSettings, InboundSettings, WebhookSettings]
     return sorted({key for table in tables for key in table.model_fields})
 
 

@@ -16,6 +16,13 @@ pytestmark = pytest.mark.unit
 ORG = "6f1c0a52-3a51-4d0c-9a0e-0f2f1f6f4a10"
 LEAST: dict[str, Any] = {"nodes": [{"name": "fs1"}], "trunks": [{"name": "main", "gateways": ["gw1"]}]}
 KEY = "sha256:" + "a" * 64
+FLOW = "0b8c5d1e-7a44-4f0b-9b1f-1d2c3b4a5968"
+
+
+def inbound(*entries: dict[str, str], **entry: str) -> dict[str, Any]:
+    """A configuration whose inbound calls are mapped by these entries."""
+    both = {"org": ORG, "flow": FLOW}
+    return {**LEAST, "orgs": [{"id": ORG}], "inbound": [{**both, **each} for each in entries or (entry,)]}
 
 
 def problems(document: dict[str, Any]) -> tuple[str, ...]:
@@ -80,6 +87,18 @@ def test_every_fault_at_once() -> None:
         ({**LEAST, "amd": {"keep_audio_s": 61}}, "amd.keep_audio_s"),
         ({**LEAST, "amd": {"keep_audio_s": 5, "keep_audio_dir": "d"}}, "needs a legal ground; set keep_audio_consent"),
         ({**LEAST, "amd": {"keep_audio_s": 5, "keep_audio_consent": True}}, "keep_audio_dir must say where"),
+        ({**LEAST, "flows": {"asr_engine": "x"}}, "asr_engine and asr_grammar belong together"),
+        ({**LEAST, "flows": {"recordings_url": "https://x"}}, "recordings_dir must say where"),
+        ({**LEAST, "flows": {"recordings_dir": "relative"}}, "flows.recordings_dir"),
+        ({**LEAST, "flows": {"prompt_hosts": ["a/b"]}}, "flows.prompt_hosts.0"),
+        ({**LEAST, "orgs": [{"id": ORG, "secrets": {"a b": "x"}}]}, "orgs.0.secrets.a b"),
+        ({**LEAST, "orgs": [{"id": ORG, "secrets": {"crm": "a\nb"}}]}, "crm: a header value is"),
+        ({**LEAST, "inbound": [{"number": "+1555", "org": FLOW, "flow": FLOW}]}, "inbound.0.org: there is no org"),
+        (inbound(number="1 2"), "inbound.0.number"),
+        (inbound(), "inbound.0: Value error, give number"),
+        (inbound(key="k", node="fs9"), "inbound.0.node: there is no node named 'fs9'; nodes are fs1"),
+        ({**LEAST, "inbound": [{"key": "k", "org": ORG, "flow": "x"}]}, "inbound.0.flow"),
+        (inbound({"number": "+1555"}, {"number": "1555"}), "inbound.1: another entry is for the same calls"),
     ],
 )
 def test_a_fault_is_named_with_its_key(document: dict[str, Any], words: str) -> None:
@@ -90,6 +109,43 @@ def test_a_fault_is_named_with_its_key(document: dict[str, Any], words: str) -> 
 @pytest.mark.parametrize("bad", ["a b", "a,b", "a\nb", "", "-a", "x" * 65, "${x}"])
 def test_names_that_enter_commands_are_allow_listed(where: str, bad: str) -> None:
     assert problems(LEAST | {"nodes": [{"name": "fs1"} | {where: bad}]})
+
+
+@pytest.mark.parametrize("bad", ["srv/x", "/", "/srv/../etc", "/srv/.ssh", "/a b", "/a;b", "/a$b", "/a\nb", "/srv//x"])
+def test_a_recordings_folder_may_stand_in_a_command(bad: str) -> None:
+    assert problems(LEAST | {"flows": {"recordings_dir": bad}})
+
+
+def test_inbound_entries_that_differ_are_kept_apart() -> None:
+    entries = (
+        {"number": "+1555"},
+        {"number": "+1555*"},
+        {"key": "k"},
+        {"key": "k", "number": "+1555"},
+        {"number": "*"},
+    )
+    settings = parse(inbound(*entries))
+    assert [entry.number for entry in settings.inbound] == ["+1555", "15*", None, "+1555", "*"]
+    assert {entry.flow for entry in settings.inbound} == {FLOW}
+
+
+def test_an_orgs_secrets_are_kept_but_never_shown() -> None:
+    settings = parse(LEAST | {"orgs": [{"id": ORG, "secrets": {"crm": "Bearer hunter2"}}]})
+    assert settings.orgs[0].secrets["crm"].get_secret_value() == "Bearer hunter2"
+    assert "hunter2" not in repr(settings)
+    found = problems(LEAST | {"orgs": [{"id": ORG, "secrets": {"crm": "hunter2\x07"}}]})
+    assert "hunter2" not in "".join(found)
+
+
+def test_reference_audio_stands_beside_the_flows_unless_told(tmp_path: Path) -> None:
+    assert load(written(tmp_path), {}).flows.reference_audio == Path("/absolute/flows/audio")
+    assert load(written(tmp_path, FILE + 'audio_dir = "wav"\n'), {}).flows.reference_audio == tmp_path / "wav"
+
+
+def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
+    path = written(tmp_path, FILE + f'[[orgs]]\nid = "{ORG}"\n')
+    settings = load(path, {"FSBRIDGE_ORGS__0__SECRETS__CRM": "Bearer x"})
+    assert settings.orgs[0].secrets["crm"].get_secret_value() == "Bearer x"
 
 
 def test_ipv6_listening_address() -> None:
