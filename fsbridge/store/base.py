@@ -14,6 +14,11 @@ from fsbridge.call.model import Call
 from fsbridge.errors import FsbridgeError
 from fsbridge.ids import OrgId, SessionId
 
+NEXT_SEQ = 0
+"""A delivery's `seq` that lets the store choose: after every other of its call that is there, but `LAST_SEQ`."""
+LAST_SEQ = 1_000_000
+"""The `seq` of a call's last delivery, whatever came before it."""
+
 
 class StoreError(FsbridgeError):
     """The store cannot be read or written; the message says what to do about it."""
@@ -21,7 +26,7 @@ class StoreError(FsbridgeError):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One webhook to be delivered. `id` is the `webhook-id`; `seq` orders the deliveries of one call.
+    """One webhook to be delivered. `id` is the `webhook-id`; `seq` orders the deliveries of one call (see `NEXT_SEQ`).
 
     `attempts` counts the tries so far; `next_at` is Unix seconds. `secret` signs the body (None: unsigned).
     """
@@ -51,6 +56,15 @@ class Store(Protocol):
 
     def purge(self, ended_before: float) -> int:
         """Forget calls that ended before that Unix time and owe no delivery; returns how many."""
+
+    def save_timeline(self, session_id: SessionId, events: str) -> None:
+        """Keep the call's timeline, a JSON list, in place of an earlier one; forgotten together with the call.
+
+        Nothing is kept for a call that is not there.
+        """
+
+    def timeline(self, org_id: OrgId, session_id: SessionId) -> str | None:
+        """The call's timeline as it was kept, if the call exists and belongs to the organization."""
 
     def first_delivery(self, session_id: SessionId) -> Delivery | None:
         """The call's oldest undelivered webhook."""

@@ -54,6 +54,9 @@ def to_dict(call: Call, seal: Seal) -> dict[str, Any]:
         "failure": None if call.failure is None else call.failure.value,
         "failure_detail": call.failure_detail,
         "hangup": None if call.hangup is None else _hangup_to_dict(call.hangup),
+        "flow_version": call.flow_version,
+        "flow_result": call.flow_result,
+        "inbound": call.inbound,
         "kills": call.kills,
     }
 
@@ -87,6 +90,10 @@ def from_dict(values: Mapping[str, Any], open_: Seal) -> Call:
             failure=None if failure is None else FailureReason(failure),
             failure_detail=values["failure_detail"],
             hangup=None if hangup is None else HangupInfo(**hangup),
+            # Records of before there were these.
+            flow_version=values.get("flow_version", ""),
+            flow_result=values.get("flow_result"),
+            inbound=values.get("inbound", False),
             kills=values["kills"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -25,7 +25,7 @@ from gevent.threadpool import ThreadPool
 
 from fsbridge.call.model import Call
 from fsbridge.ids import OrgId, SessionId
-from fsbridge.store.base import Delivery, StoreError
+from fsbridge.store.base import LAST_SEQ, NEXT_SEQ, Delivery, StoreError
 from fsbridge.store.codec import CodecError, from_dict, to_dict
 from fsbridge.store.secrets import SecretBox
 from fsbridge.supervise import run_in_thread
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x66736264
 """Marks the file as ours ("fsbd"): another program's database is refused, not written into."""
 
@@ -69,7 +69,19 @@ CREATE TABLE deliveries (
     UNIQUE (session, seq)
 );
 """
+_TIMELINES = """
+CREATE TABLE timelines (session TEXT PRIMARY KEY, events TEXT NOT NULL);
+CREATE TRIGGER calls_forgotten AFTER DELETE ON calls
+    BEGIN DELETE FROM timelines WHERE session = old.session; END;
+"""
+_UPGRADES = {1: _TIMELINES}
+"""What makes of each older version the next one."""
 _DELIVERY = "id, session, seq, url, secret, body, created_at, attempts, next_at"
+_OWE = f"""
+INSERT OR IGNORE INTO deliveries ({_DELIVERY})
+SELECT ?1, ?2, iif(?3 = {NEXT_SEQ}, coalesce(max(seq), 1) + 1, ?3), ?4, ?5, ?6, ?7, ?8, ?9
+FROM deliveries WHERE session = ?2 AND seq < {LAST_SEQ}
+"""
 
 
 @dataclass(slots=True)
@@ -116,7 +128,7 @@ class SqliteStore:
                 row,
             )
             # A change that is saved again after a failure in doubt must not be told twice: (session, seq) is unique.
-            db.executemany(f"INSERT OR IGNORE INTO deliveries ({_DELIVERY}) VALUES (?,?,?,?,?,?,?,?,?)", owed)
+            db.executemany(_OWE, owed)
 
         self._do(write)
 
@@ -147,6 +159,15 @@ class SqliteStore:
         while (count := self._do(write)) > 0:
             purged += count
         return purged
+
+    def save_timeline(self, session_id: SessionId, events: str) -> None:
+        sql = "INSERT OR REPLACE INTO timelines SELECT session, ? FROM calls WHERE session = ?"
+        self._do(lambda db: db.execute(sql, (events, session_id)) and None)
+
+    def timeline(self, org_id: OrgId, session_id: SessionId) -> str | None:
+        sql = "SELECT events FROM timelines JOIN calls USING (session) WHERE session = ? AND org = ?"
+        rows = self._rows(sql, (session_id, org_id))
+        return str(rows[0][0]) if rows else None
 
     def first_delivery(self, session_id: SessionId) -> Delivery | None:
         sql = f"SELECT {_DELIVERY} FROM deliveries WHERE session = ? ORDER BY seq LIMIT 1"
@@ -290,15 +311,18 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
     tables = db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if tables == 0:
         db.executescript(
-            f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+            f"BEGIN IMMEDIATE; {_SCHEMA} {_TIMELINES} PRAGMA application_id = {APPLICATION_ID}; "
             f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
     elif mark != APPLICATION_ID:
         raise StoreError(f"{path}: this is another program's database; set service.data_dir to a folder of our own")
-    elif version != SCHEMA_VERSION:
+    elif version not in (*_UPGRADES, SCHEMA_VERSION):
         raise StoreError(
             f"{path}: schema version {version}, this fsbridge knows {SCHEMA_VERSION}; start the fsbridge that wrote it"
         )
+    else:
+        for older in range(version, SCHEMA_VERSION):
+            db.executescript(f"BEGIN IMMEDIATE; {_UPGRADES[older]} PRAGMA user_version = {older + 1}; COMMIT;")
     damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
     if damage != "ok":
         raise sqlite3.DatabaseError(f"malformed: {damage}")

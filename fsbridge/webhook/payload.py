@@ -11,22 +11,24 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from fsbridge.call.effects import Notice
-from fsbridge.call.model import Call, Mode, Status
+from fsbridge.call.model import Call, Json, Mode, Status
 from fsbridge.clock import rfc3339
-from fsbridge.store.base import Delivery
+from fsbridge.store.base import LAST_SEQ, NEXT_SEQ, Delivery
 
 _STATUS = {Notice.ANSWERED: Status.ANSWERED, Notice.FAILED: Status.FAILED, Notice.COMPLETED: Status.COMPLETED}
 """A notice states the status it tells of, not the one the call has moved on to by the time of rendering."""
 
-_SEQ = {Notice.ANSWERED: 1, Notice.FAILED: 2, Notice.COMPLETED: 2}
-"""Order within a call. Fixed per notice, so that a change kept twice is told once."""
+_SEQ = {Notice.ANSWERED: 1, Notice.FAILED: LAST_SEQ, Notice.COMPLETED: LAST_SEQ}
+"""Order within a call. Fixed per notice, so that a change kept twice is told once; a flow's own events lie between."""
+
+EVENT = "call.event"
 
 
 def render(notice: Notice, call: Call) -> bytes:
     """The JSON body of one callback, exactly the contract's fields ("Modes", webhook).
 
-    `callAnalysisResult` is there only where analysis was asked for and told before; ASCII with escapes, so the
-    bytes survive any receiver's charset.
+    `callAnalysisResult` is there only where analysis was asked for and told before, `flowResult` only where the flow
+    ended with one; ASCII with escapes, so the bytes survive any receiver's charset.
     """
     body: dict[str, Any] = {
         "event": notice.value,
@@ -38,6 +40,8 @@ def render(notice: Notice, call: Call) -> bytes:
         body["failureReason"] = None if call.failure is None else call.failure.value
     if notice is Notice.COMPLETED:
         body["durationSeconds"] = call.duration_s
+        if call.flow_result is not None:
+            body["flowResult"] = call.flow_result
     if notice is not Notice.FAILED and call.request.call_analysis is not None and call.analysis is not None:
         body["callAnalysisResult"] = call.analysis.result.value
     body["metadata"] = call.request.metadata
@@ -45,7 +49,7 @@ def render(notice: Notice, call: Call) -> bytes:
         body["answeredAt"] = _time(call.answered_at)
     if notice is not Notice.ANSWERED:
         body["completedAt"] = _time(call.completed_at)
-    return json.dumps(body, separators=(",", ":")).encode("ascii")
+    return _dump(body)
 
 
 def deliveries(call: Call, notices: Iterable[Notice], new_id: Callable[[], str], now: float) -> list[Delivery]:
@@ -53,22 +57,50 @@ def deliveries(call: Call, notices: Iterable[Notice], new_id: Callable[[], str],
 
     `new_id` makes the unique part of each `webhook-id`; `now` is Unix seconds.
     """
-    request = call.request
-    if request.mode is not Mode.WEBHOOK or request.webhook_url is None:
+    url = call.request.webhook_url
+    if call.request.mode is not Mode.WEBHOOK or url is None:
         return []
-    return [
-        Delivery(
-            id=f"msg_{new_id()}",
-            session_id=call.session_id,
-            seq=_SEQ[notice],
-            url=request.webhook_url,
-            secret=request.webhook_auth,
-            body=render(notice, call),
-            created_at=now,
-            next_at=now,
-        )
-        for notice in notices
-    ]
+    return [_delivery(call, url, new_id(), _SEQ[notice], render(notice, call), now) for notice in notices]
+
+
+def event_delivery(call: Call, name: str, data: Json, event_id: str, now: float) -> Delivery | None:
+    """What a flow tells on its way: ``call.event`` with a name of the flow's own and any data, due at once.
+
+    In every mode, wherever the call came with a `webhookUrl`; None where it did not. The store puts it behind what
+    the call owes already and before the call's end. `event_id` is the unique part of the `webhook-id`: the same one
+    again is the same event. `now` is Unix seconds.
+    """
+    url = call.request.webhook_url
+    if url is None:
+        return None
+    body = {
+        "event": EVENT,
+        "sessionId": call.session_id,
+        "flowId": call.flow_id,
+        "status": call.status.value,
+        "name": name,
+        "data": data,
+        "metadata": call.request.metadata,
+        "at": rfc3339(now),
+    }
+    return _delivery(call, url, event_id, NEXT_SEQ, _dump(body), now)
+
+
+def _delivery(call: Call, url: str, unique: str, seq: int, body: bytes, now: float) -> Delivery:
+    return Delivery(
+        id=f"msg_{unique}",
+        session_id=call.session_id,
+        seq=seq,
+        url=url,
+        secret=call.request.webhook_auth,
+        body=body,
+        created_at=now,
+        next_at=now,
+    )
+
+
+def _dump(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 def _time(wall: float | None) -> str | None:

@@ -73,6 +73,9 @@ calls = st.builds(
     failure=st.none() | st.sampled_from(FailureReason),
     failure_detail=st.none() | texts,
     hangup=st.none() | st.builds(HangupInfo, texts, st.none() | st.integers(0, 127), st.none() | st.integers(100, 699)),
+    flow_version=texts,
+    flow_result=json_values,
+    inbound=st.booleans(),
     kills=st.integers(0, 5),
     deadlines=st.just({}),
 )

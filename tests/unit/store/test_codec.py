@@ -63,6 +63,14 @@ def test_what_is_no_call_is_told_in_words(change: dict[str, Any], words: str) ->
         from_dict(to_dict(webhook_call(), seal) | change, seal)
 
 
+def test_a_record_of_before_flows_had_versions_is_read() -> None:
+    values = to_dict(completed(webhook_call()), seal)
+    for name in ("flow_version", "flow_result", "inbound"):
+        del values[name]
+    call = from_dict(values, seal)
+    assert (call.flow_version, call.flow_result, call.inbound) == ("", None, False)
+
+
 def test_a_missing_field_is_named() -> None:
     values = to_dict(webhook_call(), seal)
     del values["job"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 import time
@@ -23,7 +24,7 @@ from fsbridge.store import sqlite as module
 from fsbridge.store.base import Delivery, Store, StoreError
 from fsbridge.store.secrets import SecretBox
 from fsbridge.store.sqlite import SCHEMA_VERSION, SqliteStore
-from fsbridge.webhook.payload import deliveries
+from fsbridge.webhook.payload import deliveries, event_delivery
 from tests.unit.store.strategies import calls
 from tests.unit.webhook.helpers import ORG, answered, completed, failed, webhook_call
 
@@ -147,6 +148,53 @@ def test_a_change_kept_twice_is_told_once(store: SqliteStore) -> None:
     assert delivery.secret is None
     store.delivered(delivery.id)
     assert store.owing() == []
+
+
+def test_a_flow_s_events_stay_between_the_answer_and_the_end(store: SqliteStore) -> None:
+    call = answered(webhook_call())
+    events = [event_delivery(call, name, None, name, 100.0) for name in ("a", "b", "c")]
+    assert all(events)
+    store.save(completed(call), owed(call, Notice.COMPLETED, prefix="z"))
+    store.save(call, owed(call, Notice.ANSWERED))
+    for event in events[:2]:
+        store.save(call, [event, event])  # kept twice, told once
+    told = []
+    while (first := store.first_delivery(call.session_id)) is not None:
+        told.append(json.loads(first.body).get("name", json.loads(first.body)["event"]))
+        store.delivered(first.id)
+        if told[-1] == "a":
+            store.save(call, events[2:])
+    assert told == ["call.answered", "a", "b", "c", "call.completed"]
+
+
+def test_a_timeline_is_kept_with_its_call_and_goes_with_it(store: SqliteStore) -> None:
+    call = completed(webhook_call())
+    store.save_timeline(call.session_id, "[0]")  # of a call that nobody knows: nothing is kept
+    store.save(call)
+    assert store.timeline(ORG, call.session_id) is None
+    for text in ("[1]", "[2]"):
+        store.save_timeline(call.session_id, text)
+        assert store.timeline(ORG, call.session_id) == text
+    store.save(call)
+    assert store.timeline(ORG, call.session_id) == "[2]"
+    assert store.timeline(OrgId("99999999-9999-4999-8999-999999999999"), call.session_id) is None
+    assert store.purge(1e12) == 1
+    store.save(call)
+    assert store.timeline(ORG, call.session_id) is None
+
+
+def test_a_store_of_before_there_were_timelines_is_taken_over(path: Path) -> None:
+    call = completed(webhook_call())
+    store = SqliteStore(path, BOX)
+    store.save(call)
+    store.close()
+    with sqlite3.connect(path) as db:
+        db.executescript("DROP TRIGGER calls_forgotten; DROP TABLE timelines; PRAGMA user_version = 1")
+    for _ in range(2):
+        store = SqliteStore(path, BOX)
+        store.save_timeline(call.session_id, "[]")
+        assert store.timeline(ORG, call.session_id) == "[]"
+        store.close()
 
 
 def test_purge_keeps_the_recent_the_living_and_those_that_owe(

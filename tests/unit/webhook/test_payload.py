@@ -12,7 +12,8 @@ from amd_model.verdict import Verdict
 from fsbridge.call.effects import Notice
 from fsbridge.call.model import Analysis, Mode
 from fsbridge.outcome import FailureReason
-from fsbridge.webhook.payload import deliveries, render
+from fsbridge.store.base import LAST_SEQ, NEXT_SEQ
+from fsbridge.webhook.payload import deliveries, event_delivery, render
 from tests.unit.webhook.helpers import answered, completed, failed, webhook_call
 
 pytestmark = pytest.mark.unit
@@ -61,6 +62,36 @@ def test_completed() -> None:
     }
 
 
+@pytest.mark.parametrize("result", [{"paid": True}, [], "", 0, False])
+def test_a_flow_s_result_is_told_at_the_end_and_nowhere_else(result: Any) -> None:
+    call = replace(completed(CALL), flow_result=result)
+    assert body(Notice.COMPLETED, call)["flowResult"] == result
+    assert "flowResult" not in body(Notice.COMPLETED, completed(CALL))
+    assert "flowResult" not in body(Notice.ANSWERED, call)
+    assert "flowResult" not in body(Notice.FAILED, replace(call, failure=FailureReason.FLOW_ERROR))
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_a_flow_s_own_event_is_told_in_every_mode(mode: Mode) -> None:
+    call = replace(answered(CALL), request=replace(CALL.request, mode=mode))
+    made = event_delivery(call, "confirmed", {"by": "digit"}, "x", 1_767_225_600.25)
+    assert made is not None
+    assert (made.id, made.seq, made.session_id) == ("msg_x", NEXT_SEQ, CALL.session_id)
+    assert (made.url, made.secret) == ("https://example.com/hook", "s3cret")
+    assert json.loads(made.body) == COMMON | {
+        "event": "call.event",
+        "status": "Answered",
+        "name": "confirmed",
+        "data": {"by": "digit"},
+        "at": "2026-01-01T00:00:00.250Z",
+    }
+
+
+def test_without_an_address_there_is_no_event_to_deliver() -> None:
+    call = replace(CALL, request=replace(CALL.request, webhook_url=None))
+    assert event_delivery(call, "x", None, "x", 0.0) is None
+
+
 @pytest.mark.parametrize("notice", [Notice.ANSWERED, Notice.COMPLETED])
 def test_no_result_where_no_analysis_was_asked_for(notice: Notice) -> None:
     call = replace(completed(CALL), request=replace(CALL.request, call_analysis=None), analysis=Analysis(Verdict.FAX))
@@ -89,7 +120,7 @@ def test_deliveries_are_ordered_and_due_at_once() -> None:
     made = deliveries(completed(CALL), [Notice.ANSWERED, Notice.COMPLETED], lambda: next(ids), 5.0)
     assert [(d.id, d.seq, d.attempts, d.next_at, d.created_at) for d in made] == [
         ("msg_a", 1, 0, 5.0, 5.0),
-        ("msg_b", 2, 0, 5.0, 5.0),
+        ("msg_b", LAST_SEQ, 0, 5.0, 5.0),
     ]
     assert {(d.session_id, d.url, d.secret) for d in made} == {(CALL.session_id, "https://example.com/hook", "s3cret")}
     assert [json.loads(d.body)["event"] for d in made] == ["call.answered", "call.completed"]
