@@ -181,6 +181,7 @@ class FlowSettings(_Table):
     """Flow documents: ``<dir>/<orgId>/<flowId>.yaml``; what their steps may use, and reach."""
 
     dir: Path = Path("flows")
+    max_per_org: int = Field(10_000, ge=1, le=1_000_000, description="documents that REST lets an organization have")
     prompts_dir: Path | None = Field(None, description="where FreeSWITCH finds relative prompt paths")
     tts_engine: Name = "flite"
     tts_voice: Name = "slt"
