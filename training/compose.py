@@ -45,18 +45,18 @@ class Laws:
         kind = random.random()
         if kind < 0.08:
             return -float(random.uniform(0.05, 0.5))
-        if kind < 0.6:
+        if kind < 0.65:
             return float(random.uniform(0.0, 1.2))
         return float(random.uniform(0.4, 2.4) if kind < 0.9 else random.uniform(2.0, 3.8))
 
     def pause(self, random: Random) -> float:
-        """Seconds between a machine's sentences."""
+        """Seconds between a machine's sentences, from word to word."""
         if not self.mixed:
             return float(np.clip(random.gamma(2.2, 0.16), 0.08, 1.2))
         kind = random.random()
-        if kind < 0.6:
-            return float(random.uniform(0.08, 0.5))
-        return float(random.uniform(0.4, 0.9) if kind < 0.92 else random.uniform(0.8, 1.3))
+        if kind < 0.62:
+            return float(random.uniform(0.1, 0.5))
+        return float(random.uniform(0.4, 0.8) if kind < 0.93 else random.uniform(0.7, 1.2))
 
     def breath(self, random: Random) -> float:
         """Seconds between the parts of a person's one turn."""
@@ -65,6 +65,10 @@ class Laws:
     def wait(self, random: Random) -> float:
         """Seconds a person waits for an answer before speaking again."""
         return float(random.uniform(1.0, 4.5) if self.mixed else 1.1 + random.gamma(2.0, 0.8))
+
+    def before_tones(self, random: Random) -> float:
+        """Seconds from a fax switch's last word to its tones."""
+        return float(random.uniform(0.0, 0.8) if self.mixed else random.exponential(0.3))
 
     def before_beep(self, random: Random) -> float:
         """Seconds from a greeting's end to its beep."""
@@ -149,6 +153,9 @@ def _int16(clip: Clip) -> NDArray[np.int16]:
     return (np.clip(load_audio(clip.file), -1, 0.9999) * 32_768).astype(np.int16)
 
 
+_EDGE: Final = SAMPLE_RATE // 25  # 40 ms: a consonant that the level does not show
+
+
 class _Tape:
     """Sounds laid one after another: what is said, what the switch sends, and which is which."""
 
@@ -173,11 +180,17 @@ class _Tape:
 
     def say(self, audio: Audio, level: float = -20.0, turn: bool = True) -> None:
         sound = scaled(audio, level)
+        active = _active(sound)
+        if active.any():
+            # What a clip has of silence at its ends would be added to every pause that the laws draw.
+            first, last = np.flatnonzero(active)[[0, -1]]
+            kept = slice(max(0, int(first) - _EDGE), int(last) + 1 + _EDGE)
+            sound, active = sound[kept], active[kept]
         start = self.at
         where = self._place(self.voice, sound)
         if where is None:
             return
-        active = _active(sound)[where.start - start : where.stop - start]
+        active = active[where.start - start : where.stop - start]
         self.spoken[where] |= active
         hits = np.flatnonzero(active)
         if len(hits):
@@ -300,11 +313,7 @@ class Composer:
         if more < (0.16 if kind != "sentence" else 0.18):  # one turn in two parts
             tape.wait(self.laws.breath(random))
             _, second = library.pick(clip.kind, random, clip.speaker)
-            tape.say(
-                self._vary(
-                    second if kind == "sentence" or random.random() < 0.5 else self._word(second, random), factor
-                )
-            )
+            tape.say(self._vary(second if random.random() < 0.45 else self._word(second, random), factor))
             kind = "long " + kind
         while random.random() < 0.45:  # they speak again: nobody answered
             tape.wait(self.laws.wait(random))
@@ -347,10 +356,15 @@ class Composer:
                 audio = self._word(audio, random)
             tape.say(self._start(tape, self._vary(audio, factor), random))
             length = random.uniform(3.2, 9.0) if laws.mixed else 3.5 + random.gamma(2.0, 1.2)
-            while tape.turn_end - tape.first_word < length * SAMPLE_RATE and tape.at < len(tape.voice):
+            pieces = 1
+            # One piece and then silence would be a person, whatever its length.
+            while pieces < 2 or tape.turn_end - tape.first_word < length * SAMPLE_RATE:
                 tape.wait(laws.pause(random))
+                if tape.at >= len(tape.voice):
+                    break
                 _, audio = library.pick("speech", random, clip.speaker)
                 tape.say(self._vary(audio, factor))
+                pieces += 1
         if random.random() < beep:
             tape.wait(laws.before_beep(random))
             sound, _ = signals.beep(random)
@@ -388,12 +402,14 @@ class Composer:
 
     def _fax(self, tape: _Tape, random: Random) -> tuple[str, str]:
         kind = "fax"
-        if random.random() < 0.06 and self.library.by_kind["machine"]:
+        if random.random() < 0.15 and self.library.by_kind["machine"]:
             _, audio = self.library.pick("machine", random)
             tape.wait(random.uniform(0.1, 1.0))
-            tape.say(audio[: int(3.0 * SAMPLE_RATE)])
+            tape.say(audio[: int(random.uniform(1.5, 6.0) * SAMPLE_RATE)])
+            tape.wait(self.laws.before_tones(random))
             kind = "fax switch"
-        tape.wait(random.uniform(0.0, 2.2))
+        else:
+            tape.wait(random.uniform(0.0, 2.2))
         tape.play(signals.fax(random, self.laws.seconds))
         return kind, "none"
 
