@@ -7,11 +7,7 @@ that may be logged: they never hold the URL's path or query, the body or the sec
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import gevent
@@ -23,7 +19,7 @@ from fsbridge.settings import WebhookSettings
 from fsbridge.store.base import Delivery
 from fsbridge.webhook import signing
 from fsbridge.webhook.guard import WebhookUrlError, check_url
-from fsbridge.webhook.pinned import AddressRefused, Network, Resolve, resolve
+from fsbridge.webhook.pinned import AddressRefused, Network, Resolve, in_words, patience_asked, resolve
 
 RETRY_AFTER_MAX_S = 3_600.0
 """A receiver may ask for this much patience; more would let it hold a call's webhooks back for ever."""
@@ -81,7 +77,7 @@ class Courier:
         except AddressRefused as error:
             return Retry(f"address refused: {error}")
         except (requests.RequestException, HTTPError, OSError) as error:
-            return Retry(_in_words(error))
+            return Retry(in_words(error))
 
     def _send(self, delivery: Delivery) -> Result:
         settings, now = self._settings, self._clock.wall()
@@ -93,20 +89,19 @@ class Courier:
             "Connection": "close",
             **signing.headers(delivery.id, delivery.body, delivery.secret, now),
         }
-        with requests.Session() as session:
-            session.trust_env = False  # no proxies, no netrc
-            session.mount("https://", self._network.adapter())
-            session.mount("http://", self._network.adapter())
-            with session.post(
+        with (
+            self._network.session() as session,
+            session.post(
                 delivery.url,
                 data=delivery.body,
                 headers=headers,
                 timeout=(settings.connect_timeout_s, settings.read_timeout_s),
                 allow_redirects=False,
                 stream=True,
-            ) as response:
-                response.raw.read(RESPONSE_CAP, decode_content=False)
-                return self._judge(response.status_code, response.headers.get("Retry-After"))
+            ) as response,
+        ):
+            response.raw.read(RESPONSE_CAP, decode_content=False)
+            return self._judge(response.status_code, response.headers.get("Retry-After"))
 
     def _judge(self, status: int, retry_after: str | None) -> Result:
         if 200 <= status < 300:
@@ -115,51 +110,10 @@ class Courier:
             return Gone()
         if 300 <= status < 400:
             return Retry(f"status {status}: redirects are not followed; give the final address as webhookUrl")
-        wait = self._seconds(retry_after) if status in (429, 503) and retry_after else None
+        wait = None
+        if status in (429, 503) and retry_after:
+            wait = patience_asked(retry_after, self._clock.wall(), RETRY_AFTER_MAX_S)
         return Retry(f"status {status}", wait)
-
-    def _seconds(self, retry_after: str) -> float | None:
-        """Retry-After (RFC 9110, 10.2.3): seconds or a date."""
-        text = retry_after.strip()
-        if text.isascii() and text.isdigit():
-            return min(float(text[:9]), RETRY_AFTER_MAX_S)
-        try:
-            moment = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        wait = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - self._clock.wall()
-        return min(max(wait, 0.0), RETRY_AFTER_MAX_S)
-
-
-def _in_words(error: BaseException) -> str:
-    """What went wrong, without the URL that requests puts into its messages."""
-    if isinstance(error, requests.ConnectTimeout):
-        return "no connection in time"
-    if isinstance(error, requests.ReadTimeout):
-        return "no answer in time"
-    deepest = None
-    for cause in _causes(error):
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"certificate refused: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return f"TLS failed: {cause.reason or 'closed'}"
-        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
-            deepest = cause.strerror
-    return f"connection failed: {deepest or type(error).__name__}"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    ahead: list[BaseException] = [error]
-    while ahead:
-        current = ahead.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        for found in (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__):
-            if isinstance(found, BaseException):
-                ahead.append(found)
 
 
 def _version() -> str:

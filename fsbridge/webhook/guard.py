@@ -1,15 +1,17 @@
-"""Where webhooks may go. Pure: an address or a URL in, a refusal in words or nothing out.
+"""Where webhooks, requests of flows and voice bots may go. Pure: an address or a URL in, a refusal in words out.
 
 Callers choose the URL, so without rules they could make this service speak to whatever it can reach inside the
-carrier's network. A URL is checked twice: its form when the call is accepted (`check_url`), and every address
+carrier's network. A webhookUrl is checked twice: its form when the call is accepted (`check_url`), and every address
 its name resolves to when the callback is sent (`refuse_address`, used by `webhook.pinned` on the very address
-that it connects to, so a name that changes its mind in between gains nothing).
+that it connects to, so a name that changes its mind in between gains nothing). `refuse_url` is the check of the form
+for all other purposes.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 
 from fsbridge.errors import FsbridgeError
 from fsbridge.settings import WebhookSettings
@@ -37,24 +39,32 @@ class WebhookUrlError(FsbridgeError):
 
 def check_url(url: str, settings: WebhookSettings) -> None:
     """The form of a webhookUrl, at acceptance; resolves no name. Raises WebhookUrlError."""
+    reason = refuse_url(url, ("https", "http") if settings.allow_http else ("https",), settings.allow_private)
+    if reason is not None:
+        raise WebhookUrlError(f"webhookUrl {reason}")
+
+
+def refuse_url(url: str, schemes: Sequence[str], allow_private: bool) -> str | None:
+    """Why a URL's form is refused, as the end of a sentence about it; None for a good one. Resolves no name.
+
+    The first of `schemes` is the one that is recommended.
+    """
     if len(url) > MAX_URL:
-        raise WebhookUrlError(f"webhookUrl is longer than {MAX_URL} characters")
+        return f"is longer than {MAX_URL} characters"
     parts = _URL.fullmatch(url)
     if parts is None:
-        raise WebhookUrlError(
-            "webhookUrl is not an absolute URL such as https://example.com/hook "
+        return (
+            f"is not an absolute URL such as {schemes[0]}://example.com/hook "
             "(visible ASCII only, the rest percent-encoded; no backslash, no #fragment)"
         )
-    scheme = parts["scheme"].lower()
-    if scheme != "https" and not (scheme == "http" and settings.allow_http):
-        raise WebhookUrlError("webhookUrl must begin with https://")
+    if parts["scheme"].lower() not in schemes:
+        return f"must begin with {schemes[0]}://"
     if "@" in parts["authority"]:
-        raise WebhookUrlError("webhookUrl must not hold a user name or password; use webhookAuth")
+        return "must not hold a user name or password; secrets have a place of their own"
     authority = _AUTHORITY.fullmatch(parts["authority"])
     if authority is None:
-        raise WebhookUrlError("webhookUrl has no usable host name; write international names in their xn-- form")
-    _check_port(authority["port"])
-    _check_host(authority["host"], settings)
+        return "has no usable host name; write international names in their xn-- form"
+    return _refuse_port(authority["port"]) or _refuse_host(authority["host"], allow_private)
 
 
 def host_of(url: str) -> str:
@@ -64,7 +74,7 @@ def host_of(url: str) -> str:
 
 
 def refuse_address(address: str, allow_private: bool) -> str | None:
-    """Why no callback may go to this IP address, or None if it may.
+    """Why nothing may be sent to this IP address, or None if it may.
 
     `allow_private` opens private, loopback and carrier-NAT ranges. Link-local addresses (where clouds keep their
     instance metadata), multicast, unspecified and reserved ones stay closed. Addresses that carry an IPv4 address
@@ -101,34 +111,33 @@ def _refuse(ip: Address, allow_private: bool) -> str | None:
     return None
 
 
-def _check_port(text: str | None) -> None:
+def _refuse_port(text: str | None) -> str | None:
     if text is None:
-        return
+        return None
     port = int(text)
     if not 0 < port < 65_536:
-        raise WebhookUrlError(f"webhookUrl has port {text}; a port is 1 to 65535")
+        return f"has port {text}; a port is 1 to 65535"
     # Below 1024 live mail, DNS, directories and databases' elders, which must not be spoken to in HTTP.
     if port < 1_024 and port not in (80, 443):
-        raise WebhookUrlError(f"webhookUrl has port {port}; below 1024 only 80 and 443 are allowed")
+        return f"has port {text}; below 1024 only 80 and 443 are allowed"
+    return None
 
 
-def _check_host(host: str, settings: WebhookSettings) -> None:
+def _refuse_host(host: str, allow_private: bool) -> str | None:
     if host.startswith("["):
-        _check_literal(host.strip("[]"), settings)
-        return
+        return _refuse_literal(host.strip("[]"), allow_private)
     labels = host.removesuffix(".").split(".")
     if _NUMERIC.fullmatch(labels[-1]):
         # 2130706433, 0x7f.1 and 127.1 are 127.0.0.1 to a resolver; only the plain form is taken.
-        _check_literal(host, settings)
-        return
+        return _refuse_literal(host, allow_private)
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise WebhookUrlError("webhookUrl has no usable host name")
+        return "has no usable host name"
     name = labels[-1].lower()
-    if not settings.allow_private and (name in ("localhost", "localdomain", "internal", "local") or len(labels) == 1):
-        raise WebhookUrlError(f"webhookUrl's host {host} is a name of a private network")
+    if not allow_private and (name in ("localhost", "localdomain", "internal", "local") or len(labels) == 1):
+        return f"has the host {host}, a name of a private network"
+    return None
 
 
-def _check_literal(address: str, settings: WebhookSettings) -> None:
-    reason = refuse_address(address, settings.allow_private)
-    if reason is not None:
-        raise WebhookUrlError(f"webhookUrl's host {address} {reason}")
+def _refuse_literal(address: str, allow_private: bool) -> str | None:
+    reason = refuse_address(address, allow_private)
+    return f"has the host {address}, which {reason}" if reason is not None else None

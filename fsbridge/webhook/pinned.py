@@ -3,17 +3,20 @@
 The name is resolved at the moment of connecting, every address it gives is judged by `webhook.guard`, and the
 socket connects to one of those very addresses: there is no second look-up that could answer differently (DNS
 rebinding). Host header, SNI and certificate check keep the name. One refused address refuses the name. Proxies
-are not used. For `webhook.delivery` only.
+are not used. For `webhook.delivery` and `flow.outside`.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
+import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
@@ -29,7 +32,7 @@ Resolve = Callable[[str, int], Sequence[str]]
 
 
 class AddressRefused(FsbridgeError):
-    """The name leads to an address where no webhook may go."""
+    """The name leads to an address that may not be spoken to."""
 
 
 def resolve(host: str, port: int) -> list[str]:
@@ -39,24 +42,34 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 class Network:
-    """What all deliveries share: the trusted certificates (loaded once: that takes 10 ms) and the address rules.
+    """What all exchanges share: the trusted certificates (loaded once: that takes 10 ms) and the address rules.
 
-    `ca_file` adds certificates to the usual public ones. Raises ConfigError if it cannot be read.
+    `ca_file` adds certificates to the usual public ones. Raises ConfigError, naming `key`, if it cannot be read.
     """
 
-    def __init__(self, ca_file: Path | None, allow_private: bool, resolver: Resolve = resolve) -> None:
+    def __init__(
+        self,
+        ca_file: Path | None,
+        allow_private: bool,
+        resolver: Resolve = resolve,
+        key: str = "webhooks.ca_file",
+    ) -> None:
         self._context = create_urllib3_context()
         self._context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
         if ca_file is not None:
             try:
                 self._context.load_verify_locations(ca_file)
             except (OSError, ssl.SSLError) as error:
-                raise ConfigError((f"webhooks.ca_file: {ca_file}: {error}",)) from error
+                raise ConfigError((f"{key}: {ca_file}: {error}",)) from error
         self._pools = _pools(allow_private, resolver)
 
-    def adapter(self) -> HTTPAdapter:
-        """For one requests Session."""
-        return _Adapter(self._context, self._pools)
+    def session(self) -> requests.Session:
+        """A session without proxies and netrc whose connections are pinned; use it for one exchange."""
+        session = requests.Session()
+        session.trust_env = False
+        session.mount("https://", _Adapter(self._context, self._pools))
+        session.mount("http://", _Adapter(self._context, self._pools))
+        return session
 
 
 class _Adapter(HTTPAdapter):
@@ -123,3 +136,50 @@ def _connect(conn: HTTPConnection, allow_private: bool, resolver: Resolve) -> so
     if isinstance(last, TimeoutError):
         raise ConnectTimeoutError(conn, "timed out") from last
     raise NewConnectionError(conn, str(last)) from last
+
+
+def patience_asked(retry_after: str, now: float, most: float) -> float | None:
+    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3: seconds or a date), 0 to `most`; None: unreadable.
+
+    `now` is wall-clock time.
+    """
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), most)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    wait = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now
+    return min(max(wait, 0.0), most)
+
+
+def in_words(error: BaseException) -> str:
+    """What went wrong, without the URL that requests puts into its messages."""
+    if isinstance(error, requests.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, requests.ReadTimeout):
+        return "no answer in time"
+    deepest = None
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"certificate refused: {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed: {cause.reason or 'closed'}"
+        if isinstance(cause, OSError) and cause.strerror and not isinstance(cause, requests.RequestException):
+            deepest = cause.strerror
+    return f"connection failed: {deepest or type(error).__name__}"
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    ahead: list[BaseException] = [error]
+    while ahead:
+        current = ahead.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        for found in (*current.args, getattr(current, "reason", None), current.__cause__, current.__context__):
+            if isinstance(found, BaseException):
+                ahead.append(found)

@@ -125,7 +125,7 @@ def test_inbound_entries_that_differ_are_kept_apart() -> None:
         {"number": "*"},
     )
     settings = parse(inbound(*entries))
-    assert [entry.number for entry in settings.inbound] == ["+1555", "15*", None, "+1555", "*"]
+    assert [entry.number for entry in settings.inbound] == ["+1555", "+1555*", None, "+1555", "*"]
     assert {entry.flow for entry in settings.inbound} == {FLOW}
 
 
