@@ -1,4 +1,4 @@
-"""What the detector says, and how it is said on the wire: the only module of this package that fsbridge imports.
+"""What the detector says, and how it is said on the wire: what fsbridge imports of this package (and `likeness`).
 
 Pure: values in, values out; no torch, no sockets. The words travel like this:
 
@@ -6,7 +6,8 @@ Pure: values in, values out; no torch, no sockets. The words travel like this:
   FreeSWITCH splits that command on spaces and an originate string on many more characters, so the JSON is
   base64url-coded without padding: ``[A-Za-z0-9_-]`` only. Plain JSON is understood as well.
 * events come *from* the worker as ``{"type":"transcription","data":{…}}`` text frames on the same WebSocket;
-  mod_audio_fork turns each into a ``CUSTOM mod_audio_fork::transcription`` event whose body is the data.
+  mod_audio_fork turns each into a ``CUSTOM mod_audio_fork::transcription`` event whose body is the data. An
+  event is an `AmdEvent` (who answered) or, of a stream that was asked to listen on, a `Heard` (what is heard).
 """
 
 from __future__ import annotations
@@ -59,8 +60,20 @@ class Mode(StrEnum):
 
 
 MAX_KEEP_MS = 60_000
+MAX_KEEP_LISTENING_MS = 600_000
+MAX_LISTEN_MS = 3_600_000
 _CALL_ID = re.compile(r"[A-Za-z0-9-]{0,64}")
 """A call id names a file: nothing in it may lead out of a folder."""
+
+
+class Sound(StrEnum):
+    """What a listening stream tells besides who answered: the values of ``what`` in a ``heard`` event."""
+
+    SPEECH = "speech"
+    SPEECH_END = "speech_end"
+    SILENCE = "silence"
+    TONE = "tone"
+    BANDS = "bands"
 
 
 class WireError(ValueError):
@@ -74,6 +87,10 @@ class AmdOptions:
     ``sensitivity`` is the cost of taking a machine for a person over the cost of taking a person for a
     machine: above 1 the detector is readier to say ``answering_machine``. ``keep_ms`` of the audio are kept in
     a file named after ``call_id`` by a worker that was told where; 0, the default, keeps nothing.
+
+    ``listen``: the stream stays in analysis after its verdict, until its end or for ``listen_max_ms`` of audio,
+    and tells what it hears (`Heard`) and every beep; with ``listen_bands`` also the sound's own bands, for
+    `amd_model.likeness`.
     """
 
     mode: Mode = Mode.FAST
@@ -84,6 +101,9 @@ class AmdOptions:
     sensitivity: float = 1.0
     keep_ms: int = 0
     call_id: str = ""
+    listen: bool = False
+    listen_bands: bool = False
+    listen_max_ms: int = MAX_LISTEN_MS
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         "total_timeout_ms": (500, 59_000),
@@ -99,11 +119,18 @@ class AmdOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
                 raise WireError(f"AMD option {name}: {value!r} is not a number from {low} to {high}")
-        keep = self.keep_ms
-        if isinstance(keep, bool) or not isinstance(keep, int) or not 0 <= keep <= MAX_KEEP_MS:
-            raise WireError(f"AMD option keep_ms: {keep!r} is not a whole number from 0 to {MAX_KEEP_MS}")
+        for name in ("listen", "listen_bands"):
+            if not isinstance(getattr(self, name), bool):
+                raise WireError(f"AMD option {name}: {getattr(self, name)!r} is neither true nor false")
+        self._whole("keep_ms", 0, MAX_KEEP_LISTENING_MS if self.listen else MAX_KEEP_MS)
+        self._whole("listen_max_ms", 1_000, MAX_LISTEN_MS)
         if not isinstance(self.call_id, str) or not _CALL_ID.fullmatch(self.call_id):
             raise WireError(f"AMD option call_id: {self.call_id!r} is not up to 64 letters, digits and hyphens")
+
+    def _whole(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise WireError(f"AMD option {name}: {value!r} is not a whole number from {low} to {high}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +152,46 @@ class AmdEvent:
     model_version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One thing a listening stream heard; times are milliseconds since the stream's first audio sample.
+
+    * speech: ``at_ms`` is when somebody began to speak.
+    * speech_end: ``at_ms`` is when it ended, ``start_ms`` when it had begun.
+    * silence: at ``at_ms`` there had been neither speech nor a tone for ``for_ms``. Told again as it grows.
+    * tone: a steady tone that began at ``at_ms``, has (``ended``: had) lasted ``duration_ms`` and is of
+      ``frequency_hz``, with ``second_hz`` if it is two. Told when it is known to be one and when it is over.
+    * bands: ``data`` is base64url, no padding, of uint8 [frames, 16] as `amd_model.likeness` has them; the first
+      frame begins at ``at_ms``, one every ``hop_ms``.
+    """
+
+    what: Sound
+    at_ms: int
+    start_ms: int | None = None
+    for_ms: int | None = None
+    frequency_hz: float | None = None
+    second_hz: float | None = None
+    duration_ms: int | None = None
+    ended: bool | None = None
+    hop_ms: int | None = None
+    data: str | None = None
+
+    @property
+    def bands(self) -> bytes:
+        """The bytes of ``data``, frame by frame; nothing for another sound. Raises WireError."""
+        text = self.data or ""
+        try:
+            return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (binascii.Error, ValueError) as error:
+            raise WireError("the bands are not base64url") from error
+
+
 def encode_options(options: AmdOptions) -> str:
     """Options as tap metadata: base64url of compact JSON, no padding. What is kept is said only where it is asked."""
-    silent = () if options.keep_ms else ("keep_ms", "call_id")
+    silent = {"keep_ms", "call_id"} if not options.keep_ms else set()
+    if not options.listen:
+        silent |= {"listen", "listen_bands", "listen_max_ms"}
+    silent |= {name for name in ("listen_bands", "listen_max_ms") if getattr(options, name) == _UNSAID[name]}
     body = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in silent}
     raw = json.dumps(body, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -157,6 +221,8 @@ def decode_options(text: str) -> AmdOptions:
             raise WireError(f"AMD option mode: {known['mode']!r} is neither fast nor message_end") from error
     return AmdOptions(**known)
 
+
+_UNSAID = {"listen_bands": False, "listen_max_ms": MAX_LISTEN_MS}
 
 _WIRE_KEYS = {
     "kind": "event",
@@ -200,6 +266,83 @@ def decode_event(body: str) -> AmdEvent:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise WireError(f"the verdict lacks or misuses a field: {error}") from error
+
+
+_NEEDED: dict[Sound, tuple[str, ...]] = {
+    Sound.SPEECH: (),
+    Sound.SPEECH_END: ("startMs",),
+    Sound.SILENCE: ("forMs",),
+    Sound.TONE: ("frequencyHz", "durationMs", "ended"),
+    Sound.BANDS: ("hopMs", "data"),
+}
+
+_HEARD_KEYS = {
+    "what": "what",
+    "at_ms": "atMs",
+    "start_ms": "startMs",
+    "for_ms": "forMs",
+    "frequency_hz": "frequencyHz",
+    "second_hz": "secondHz",
+    "duration_ms": "durationMs",
+    "ended": "ended",
+    "hop_ms": "hopMs",
+    "data": "data",
+}
+
+
+def encode_heard(heard: Heard) -> str:
+    """The text frame for the audio WebSocket."""
+    data: dict[str, Any] = {"event": "heard"}
+    data.update((wire, value) for name, wire in _HEARD_KEYS.items() if (value := getattr(heard, name)) is not None)
+    return json.dumps({"type": "transcription", "data": data}, separators=(",", ":"))
+
+
+def decode_heard(body: str) -> Heard:
+    """The body of a ``mod_audio_fork::transcription`` event of a listening stream. Raises WireError.
+
+    Verdicts, beeps and the like come on the same stream and are for `decode_event`.
+    """
+    try:
+        data = json.loads(body)
+    except ValueError as error:
+        raise WireError("what was heard is not JSON") from error
+    if not isinstance(data, dict) or data.get("event") != "heard":
+        raise WireError("this is not a heard event")
+    try:
+        what = Sound(data["what"])
+        missing = [key for key in _NEEDED[what] if data.get(key) is None]
+        if missing:
+            raise WireError(f"what was heard ({what.value}) lacks {', '.join(missing)}")
+        return Heard(
+            what=what,
+            at_ms=int(data["atMs"]),
+            start_ms=_optional_int(data, "startMs"),
+            for_ms=_optional_int(data, "forMs"),
+            frequency_hz=_optional_float(data, "frequencyHz"),
+            second_hz=_optional_float(data, "secondHz"),
+            duration_ms=_optional_int(data, "durationMs"),
+            ended=None if data.get("ended") is None else bool(data["ended"]),
+            hop_ms=_optional_int(data, "hopMs"),
+            data=None if data.get("data") is None else str(data["data"]),
+        )
+    except WireError:
+        raise
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"what was heard lacks or misuses a field: {error}") from error
+
+
+def is_heard(body: str) -> bool:
+    """Whether an event's body is for `decode_heard` and not for `decode_event`; false for what is neither."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(data, dict) and data.get("event") == "heard"
+
+
+def _optional_float(data: dict[str, Any], key: str) -> float | None:
+    value = data.get(key)
+    return None if value is None else float(value)
 
 
 def _optional_int(data: dict[str, Any], key: str) -> int | None:
