@@ -1,28 +1,104 @@
-"""The flows on disk: ``<dir>/<orgId>/<flowId>.yaml`` (or .yml, .json). Shell: it reads files.
+"""The flows on disk: ``<dir>/<orgId>/<flowId>.yaml`` (or .yml, .json). Shell: it reads and writes files.
 
-A document is read again when its file has changed, and checked whole each time; what runs keeps the document that it
-began with. Ids are UUIDs, so no name leads out of the folder.
+Rules. A document is read again when its file has changed, and checked whole each time; what runs keeps the document
+that it began with. Ids are UUIDs, so no name leads out of the folder. Nothing invalid is ever written, and a file is
+always whole: it is written beside its place and renamed into it. What is asked for by REST (all but `find`) runs on
+one native thread: a folder of thousands or a slow disk does not stop the hub, and of two writers that saw the same
+version only one can replace it. People may edit the files as well; their word counts from the next look on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
+from gevent.threadpool import ThreadPool
+
+from fsbridge.call.model import Json
+from fsbridge.errors import FsbridgeError
 from fsbridge.flow.document import parse
-from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowError, FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.flow.model import Defaults, FlowDocument
-from fsbridge.flow.source import MAX_BYTES
+from fsbridge.flow.source import MAX_BYTES, SourceError, read
 from fsbridge.ids import FlowId, OrgId, is_uuid
 from fsbridge.settings import FlowSettings
+from fsbridge.supervise import run_in_thread
+
+T = TypeVar("T")
 
 SUFFIXES = (".yaml", ".yml", ".json")
+"""In the order in which they count, should a flow have several files."""
 MAX_CACHED = 10_000
+_YAML, _JSON = (".yaml", ".yml"), (".json",)
+_FILE_MODE, _FOLDER_MODE = 0o640, 0o750
+
+
+class LibraryError(FsbridgeError):
+    """The folder of flows cannot be read or written; the message says which file, and the system's reason."""
+
+
+class FlowConflict(FlowError):
+    """What is there is not what the writer believes; `current` is its version, None if there is nothing."""
+
+    def __init__(self, current: str | None) -> None:
+        self.current = current
+        super().__init__("there is no such flow" if current is None else f"the flow's version is {current}")
+
+
+class TooManyFlows(FlowError):
+    """The organization has as many flows as it may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a writer believes is there: nothing (`versions` None), one of these versions, or (`any`) whatever it is."""
+
+    versions: frozenset[str] | None = None
+    any: bool = False
+
+    def holds(self, current: str | None) -> bool:
+        """Whether the belief is right."""
+        if current is None:
+            return self.versions is None and not self.any
+        return self.any or (self.versions is not None and current in self.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class FlowEntry:
+    """What a list says of one document. `version` is a hash of its text, `updated_at` Unix seconds.
+
+    `problems` has the faults of an invalid one, whose `name` is unknown.
+    """
+
+    flow_id: FlowId
+    name: str
+    version: str
+    updated_at: float
+    problems: tuple[str, ...] = ()
+
+    @property
+    def valid(self) -> bool:
+        """Whether calls may be placed with it."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFlow:
+    """A document as it was written; `value` is what it says, None if it is no YAML at all."""
+
+    entry: FlowEntry
+    text: str
+    value: Json
 
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    stamp: tuple[int, int]
+    stamp: tuple[int, int, int]
+    version: str
     document: FlowDocument | FlowInvalid
 
 
@@ -31,45 +107,202 @@ class FlowLibrary:
 
     def __init__(self, settings: FlowSettings) -> None:
         self._dir = settings.dir
+        self._max_per_org = settings.max_per_org
         prompts = str(settings.prompts_dir) if settings.prompts_dir is not None else None
         self._defaults = Defaults(engine=settings.tts_engine, voice=settings.tts_voice, prompts_dir=prompts)
         self._cache: dict[Path, _Cached] = {}
+        self._pool = ThreadPool(1)
 
     def find(self, org_id: OrgId, flow_id: FlowId) -> FlowDocument:
         """The document as it stands on disk. Raises FlowMissing (FlowForeign: it is another's) or FlowInvalid."""
+        document = self._load(self._path(org_id, flow_id)).document
+        if isinstance(document, FlowInvalid):
+            raise document
+        return document
+
+    def check(self, text: str) -> FlowDocument:
+        """The text as a document, as it would be if it were written. Raises FlowInvalid."""
+        return self._apart(lambda: parse(text, "flow", self._defaults))
+
+    def entries(self, org_id: OrgId, after: str, limit: int) -> list[FlowEntry]:
+        """At most `limit` of the organization's documents, by flow id, those behind `after` ("" for the first).
+
+        Raises LibraryError.
+        """
+        return self._apart(lambda: self._entries(org_id, after, limit))
+
+    def read(self, org_id: OrgId, flow_id: FlowId) -> StoredFlow:
+        """One document, valid or not. Raises FlowMissing (FlowForeign: it is another's) or LibraryError."""
+        return self._apart(lambda: self._read(org_id, flow_id))
+
+    def write(self, org_id: OrgId, flow_id: FlowId, text: str, expected: Expected, *, json: bool) -> FlowEntry:
+        """Put a document in its place, as JSON or as YAML.
+
+        Raises FlowInvalid, FlowConflict, FlowForeign, TooManyFlows or LibraryError; then everything is as it was.
+        """
+        return self._apart(lambda: self._write(org_id, flow_id, text, expected, _JSON if json else _YAML))
+
+    def delete(self, org_id: OrgId, flow_id: FlowId, expected: Expected) -> None:
+        """Take a document away; calls that run with it go on. Raises FlowMissing, FlowConflict or LibraryError."""
+        self._apart(lambda: self._delete(org_id, flow_id, expected))
+
+    # --- on the library's thread: no gevent objects, no logging ---------------------------------------------
+
+    def _apart(self, work: Callable[[], T]) -> T:
+        outcome = run_in_thread(self._pool, _caught, work)
+        if isinstance(outcome, OSError):
+            raise LibraryError(f"{outcome.filename or self._dir}: {outcome.strerror}") from outcome
+        if isinstance(outcome, FlowError):
+            raise outcome
+        return outcome
+
+    def _entries(self, org_id: OrgId, after: str, limit: int) -> list[FlowEntry]:
+        found: list[FlowEntry] = []
+        for flow_id in sorted(flow for flow in _flows_in(self._dir / org_id) if flow > after):
+            if len(found) == limit:
+                break
+            paths = self._own(org_id, flow_id)
+            if paths:  # else it has gone since
+                found.append(self._entry(paths[0], flow_id))
+        return found
+
+    def _read(self, org_id: OrgId, flow_id: FlowId) -> StoredFlow:
+        path = self._path(org_id, flow_id)
+        entry, data = self._entry(path, flow_id), _bytes(path)
+        text = data.decode("utf-8", "replace")
+        try:
+            value = read(text).value
+        except SourceError:
+            value = None
+        return StoredFlow(replace(entry, version=version_of(data)), text, value)
+
+    def _write(
+        self, org_id: OrgId, flow_id: FlowId, text: str, expected: Expected, suffixes: tuple[str, ...]
+    ) -> FlowEntry:
+        parse(text, "flow", self._defaults)
+        folder = self._dir / org_id
+        paths = self._own(org_id, flow_id)
+        if not paths and self._foreign(org_id, flow_id):
+            raise FlowForeign(f"flow {flow_id} is another organization's")
+        _meet(expected, paths)
+        if not paths and len(_flows_in(folder)) >= self._max_per_org:
+            raise TooManyFlows(f"there are {self._max_per_org} flows already; delete one first")
+        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        path = next((path for path in paths if path.suffix in suffixes), folder / f"{flow_id}{suffixes[0]}")
+        _put(path, text.encode())
+        for other in paths:
+            if other != path:
+                other.unlink(missing_ok=True)
+        return self._entry(path, flow_id)
+
+    def _delete(self, org_id: OrgId, flow_id: FlowId, expected: Expected) -> None:
+        self._path(org_id, flow_id)
+        paths = self._own(org_id, flow_id)
+        _meet(expected, paths)
+        # The one that counts goes last: stopped in between, the flow is still what it was.
+        for path in reversed(paths):
+            path.unlink(missing_ok=True)
+            self._cache.pop(path, None)
+
+    # --- on either side -------------------------------------------------------------------------------------
+
+    def _path(self, org_id: OrgId, flow_id: FlowId) -> Path:
         if not is_uuid(org_id) or not is_uuid(flow_id):
             raise FlowMissing(f"no flow {flow_id!r}: a flow id is a UUID")
-        for suffix in SUFFIXES:
-            path = self._dir / org_id / f"{flow_id}{suffix}"
-            try:
-                stat = path.stat()
-            except OSError:
-                continue
-            return self._load(path, (stat.st_mtime_ns, stat.st_size))
-        if any(path.suffix in SUFFIXES for path in self._dir.glob(f"*/{flow_id}.*")):
+        paths = self._own(org_id, flow_id)
+        if paths:
+            return paths[0]
+        if self._foreign(org_id, flow_id):
             raise FlowForeign(f"flow {flow_id} is another organization's")
         raise FlowMissing(f"there is no flow {flow_id}; it would be {self._dir / org_id / flow_id}.yaml")
 
-    def _load(self, path: Path, stamp: tuple[int, int]) -> FlowDocument:
-        cached = self._cache.get(path)
-        if cached is None or cached.stamp != stamp:
-            if len(self._cache) >= MAX_CACHED:
-                self._cache.clear()
-            cached = _Cached(stamp, self._read(path, stamp[1]))
-            self._cache[path] = cached
-        if isinstance(cached.document, FlowInvalid):
-            raise cached.document
-        return cached.document
+    def _own(self, org_id: str, flow_id: str) -> list[Path]:
+        paths = (self._dir / org_id / f"{flow_id}{suffix}" for suffix in SUFFIXES)
+        return [path for path in paths if path.exists()]
 
-    def _read(self, path: Path, size: int) -> FlowDocument | FlowInvalid:
-        if size > MAX_BYTES:
-            return FlowInvalid((f"{path.name}: larger than {MAX_BYTES // 1024} kB",))
+    def _foreign(self, org_id: OrgId, flow_id: FlowId) -> bool:
         try:
-            return parse(path.read_text(encoding="utf-8"), path.name, self._defaults)
-        except FlowInvalid as invalid:
-            return invalid
-        except UnicodeDecodeError:
-            return FlowInvalid((f"{path.name}: is not UTF-8 text",))
+            folders = [entry.name for entry in os.scandir(self._dir) if entry.is_dir()]
+        except OSError:
+            return False
+        return any(self._own(name, flow_id) for name in folders if name != org_id)
+
+    def _entry(self, path: Path, flow_id: FlowId) -> FlowEntry:
+        try:
+            cached = self._load(path)
+        except FlowInvalid as unreadable:
+            return FlowEntry(flow_id, "", "", 0.0, unreadable.problems)
+        document = cached.document
+        name, problems = ("", document.problems) if isinstance(document, FlowInvalid) else (document.body.name, ())
+        return FlowEntry(flow_id, name, cached.version, cached.stamp[0] / 1e9, problems)
+
+    def _load(self, path: Path) -> _Cached:
+        try:
+            stat = path.stat()
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            cached = self._cache.get(path)
+            if cached is None or cached.stamp != stamp:
+                if len(self._cache) >= MAX_CACHED:
+                    self._cache.clear()
+                data = _bytes(path)
+                cached = self._cache[path] = _Cached(stamp, version_of(data), self._parsed(path.name, data))
+            return cached
+        except FileNotFoundError as error:
+            raise FlowMissing(f"there is no flow {path.stem}; it would be {path}") from error
         except OSError as error:
             # Raised and not kept: rights may change without the file's time or size.
             raise FlowInvalid((f"{path.name}: cannot be read: {error.strerror}",)) from error
+
+    def _parsed(self, name: str, data: bytes) -> FlowDocument | FlowInvalid:
+        if len(data) > MAX_BYTES:
+            return FlowInvalid((f"{name}: larger than {MAX_BYTES // 1024} kB",))
+        try:
+            return parse(data.decode("utf-8"), name, self._defaults)
+        except FlowInvalid as invalid:
+            return invalid
+        except UnicodeDecodeError:
+            return FlowInvalid((f"{name}: is not UTF-8 text",))
+
+
+def version_of(data: bytes) -> str:
+    """A document's version: the same for the same text, whether it is valid or not."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def _caught(work: Callable[[], T]) -> T | FlowError | OSError:
+    """For the thread; what is wrong is a value, since gevent's pool prints whatever a job raises."""
+    try:
+        return work()
+    except (FlowError, OSError) as error:
+        return error
+
+
+def _meet(expected: Expected, paths: Iterable[Path]) -> None:
+    current = next((version_of(_bytes(path)) for path in paths), None)
+    if not expected.holds(current):
+        raise FlowConflict(current)
+
+
+def _flows_in(folder: Path) -> set[FlowId]:
+    try:
+        names = [os.path.splitext(entry.name) for entry in os.scandir(folder)]
+    except FileNotFoundError:
+        return set()
+    return {FlowId(stem) for stem, suffix in names if suffix in SUFFIXES and is_uuid(stem)}
+
+
+def _bytes(path: Path) -> bytes:
+    """The file's bytes, one more than a document may have at most."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def _put(path: Path, data: bytes) -> None:
+    """The whole file at once. After a power cut the old one may be there again, but never half of the new."""
+    part = path.with_name(f".{path.name}.part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _FILE_MODE), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
