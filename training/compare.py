@@ -27,8 +27,7 @@ from amd_model.metrics import quantiles, summarise
 from amd_model.report import percent
 from amd_model.spec import CLASSES, CONTEXT_SAMPLES, FRAMES_PER_TICK, MELS, OUTPUTS, TICK_SAMPLES
 from amd_model.verdict import AmdOptions
-from training.compose import DEV, TRAIN
-from training.dataset import Shard, join, shards
+from training.dataset import Shard, dev_data, train_data
 from training.tune import dev_cases, dev_rows, outcomes_of, search
 
 _BATCH = 256
@@ -144,11 +143,11 @@ def main(argv: list[str] | None = None) -> int:
     config = json.loads((options.run[0] / "config.json").read_text(encoding="utf-8"))
     cache = options.cache or options.run[0].parent / "cases"
     folders = [Path(folder) for folder in config["data"]]
-    data = join(list(shards(folders, cache, DEV, "dev", 100, config["dev_cases"], config["processes"])))
+    data = dev_data(folders, cache, config["dev_cases"], config["processes"])
     table = []
     if options.trees:
         count = min(config["cases"], 4_000)
-        train = join(list(shards(folders, cache, TRAIN, "train", 1, count, config["processes"])))
+        train = train_data(folders, cache, count, 0.0, config["processes"])
         rows, micros = trees(train, data)
         model = checkpoint.load(options.run[0] / "best.safetensors")
         seen = torch.randn(_BATCH, CONTEXT_SAMPLES + TICK_SAMPLES)

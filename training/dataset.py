@@ -2,7 +2,7 @@
 
 A shard's name holds a digest of everything its content depends on (the composing code, laws, clips, split,
 seed, number), so a changed corpus is never mistaken for the old one. Composition runs in worker processes (spawned, one
-thread each).
+thread each). Recordings of whole calls (``call:`` clips) are taken as they are, beside what is composed.
 """
 
 from __future__ import annotations
@@ -19,19 +19,29 @@ import torch
 from numpy.typing import NDArray
 
 from amd_model.features import features
-from amd_model.spec import CLASSES, CONTEXT_SAMPLES
+from amd_model.spec import CLASSES, CONTEXT_SAMPLES, FRAMES_PER_TICK, HOP_MS, HOP_SAMPLES, SAMPLE_RATE
+from amd_model.verdict import Verdict
 from training import channel, compose, signals
-from training.channel import Audio
-from training.compose import Case, Composer, Laws, Library
+from training.channel import Audio, active_rms
+from training.compose import DEV, TRAIN, Case, Composer, Laws, Library
+from training.importers import load_audio
 from training.manifest import Clip, ManifestError, read
 
 SHARD_CASES = 1_000
+DEV_SEED = 100
+CALL = "call"  # the kind of a case that is a recording
+_CALL = "call:"
+MOST_REPEATS = 20
 _LIBRARY: dict[str, Library] = {}
 
 
 @dataclass(slots=True)
 class Shard:
-    """N cases: features [N, frames, F], label index [N], speech [N, frames], tone [N, ticks], times in ms [N]."""
+    """N cases: features [N, frames, F], label index [N], speech [N, frames], tone [N, ticks], times in ms [N].
+
+    ``heard_ms`` is how much audio there is: what stands behind it counts for nothing. Of recordings (kind
+    ``CALL``) nobody wrote down who speaks when, nor where a tone is.
+    """
 
     features: NDArray[np.float16]
     label: NDArray[np.int8]
@@ -42,6 +52,7 @@ class Shard:
     beep_ms: NDArray[np.int32]
     kind: NDArray[np.str_]
     voice: NDArray[np.str_]
+    heard_ms: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -84,7 +95,66 @@ def pack(cases: Sequence[Case]) -> Shard:
         np.array([case.beep_ms for case in cases], np.int32),
         np.array([case.kind for case in cases]),
         np.array([case.voice for case in cases]),
+        np.array([len(case.audio) * 1_000 // SAMPLE_RATE for case in cases], np.int32),
     )
+
+
+def recorded(clips: Sequence[Clip], laws: Laws, split: str) -> Shard | None:
+    """The split's whole calls, cut or filled to the laws' length; None when there are none. Raises ManifestError.
+
+    The first word is where the level first comes near the loud parts: good enough to weight a loss by.
+    """
+    cases = []
+    count = int(laws.seconds * SAMPLE_RATE)
+    for clip in clips:
+        if clip.split != split or not clip.kind.startswith(_CALL):
+            continue
+        audio = load_audio(clip.file)[:count]
+        label = Verdict(clip.kind.removeprefix(_CALL))
+        speaks = label in (Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE)
+        first = _first_loud_ms(audio) if speaks else -1
+        whole = np.pad(audio, (0, count - len(audio)))
+        nothing = np.zeros(count // HOP_SAMPLES, np.bool_)
+        case = Case(whole, label, CALL, "human", nothing, nothing[::FRAMES_PER_TICK], first, -1, -1)
+        cases.append((case, len(audio) * 1_000 // SAMPLE_RATE))
+    if not cases:
+        return None
+    shard = pack([case for case, _ in cases])
+    shard.heard_ms = np.array([heard for _, heard in cases], np.int32)
+    return shard
+
+
+def _first_loud_ms(audio: Audio) -> int:
+    """Where a 20 ms frame first comes within 20 dB of the active level; −1 for silence."""
+    frames = audio[: len(audio) // HOP_SAMPLES * HOP_SAMPLES].reshape(-1, HOP_SAMPLES)
+    loud = np.flatnonzero(np.square(frames).mean(axis=1) > max(1e-9, 0.01 * active_rms(audio) ** 2))
+    return int(loud[0]) * HOP_MS if len(loud) else -1
+
+
+def dev_data(folders: Sequence[Path], cache: Path, cases: int, processes: int = 1) -> Shard:
+    """What every choice is made on: composed answers by dev's laws, and dev's recordings. Raises ManifestError."""
+    composed = shards(folders, cache, DEV, "dev", DEV_SEED, cases, processes) if cases else iter(())
+    calls = recorded(load_clips(folders), DEV, "dev")
+    parts = [*composed, *([calls] if calls is not None else [])]
+    if not parts:
+        raise ManifestError("no dev cases: compose some (--dev-cases), or give recordings of split 'dev'")
+    return join(parts)
+
+
+def train_data(folders: Sequence[Path], cache: Path, cases: int, call_share: float, processes: int = 1) -> Shard:
+    """Composed answers by training's laws, and train's recordings, repeated until they are ``call_share`` of all.
+
+    No recording is repeated more than ``MOST_REPEATS`` times: they would be learnt by heart. Raises ManifestError.
+    """
+    composed = shards(folders, cache, TRAIN, "train", 1, cases, processes) if cases else iter(())
+    calls = recorded(load_clips(folders), TRAIN, "train")
+    parts = [*composed]
+    if calls is not None:
+        wanted = cases * call_share / max(0.01, 1.0 - call_share) / len(calls)
+        parts += [calls] * max(1, min(MOST_REPEATS, round(wanted)))
+    if not parts:
+        raise ManifestError("nothing to train on: compose cases (--cases), or give recordings of split 'train'")
+    return join(parts)
 
 
 def join(shards: Sequence[Shard]) -> Shard:

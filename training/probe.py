@@ -27,8 +27,7 @@ from amd_model import checkpoint
 from amd_model.metrics import BEEP_TOLERANCE_MS, rate
 from amd_model.spec import MEASURES, MELS, SPEECH, TICK_MS, TONE
 from amd_model.verdict import AmdOptions
-from training.compose import DEV, TRAIN
-from training.dataset import Shard, join, shards
+from training.dataset import Shard, dev_data, train_data
 from training.tune import dev_cases, dev_rows, outcomes_of
 
 Floats = NDArray[np.float32]
@@ -129,9 +128,9 @@ def main(argv: list[str] | None = None) -> int:
     config = json.loads((options.run / "config.json").read_text(encoding="utf-8"))
     cache = options.cache or options.run.parent / "cases"
     folders = [Path(folder) for folder in config["data"]]
-    dev = join(list(shards(folders, cache, DEV, "dev", 100, config["dev_cases"], config["processes"])))
+    dev = dev_data(folders, cache, config["dev_cases"], config["processes"])
     count = min(config["cases"], 4_000)
-    train = join(list(shards(folders, cache, TRAIN, "train", 1, count, config["processes"])))
+    train = train_data(folders, cache, count, 0.0, config["processes"])
     rows = dev_rows(model, dev)
     cases = dev_cases(dev)
     outcomes = outcomes_of(model, model.policy, cases, rows, AmdOptions())

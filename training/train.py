@@ -27,10 +27,12 @@ from torch import Tensor, nn
 from amd_model import checkpoint
 from amd_model.decision import Policy
 from amd_model.network import AmdNet
-from amd_model.spec import MELS, TICK_MS, ModelSpec
-from training.compose import DEV, TRAIN
-from training.dataset import Shard, join, shards
+from amd_model.spec import FRAMES_PER_TICK, MELS, TICK_MS, ModelSpec
+from training.dataset import CALL, Shard, dev_data, train_data
 from training.manifest import ManifestError
+
+MOST_SKIPPED = 6
+"""Ticks cut off an answer's beginning, in every second batch: the same answer, heard from later on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Config:
     listening: int = 64
     hidden: int = 128
     processes: int = 2
+    call_share: float = 0.2
 
     @property
     def spec(self) -> ModelSpec:
@@ -78,10 +81,14 @@ def loss_of(net: AmdNet, batch: dict[str, Tensor], dropout: float) -> tuple[Tens
     ticks = classes.shape[1]
     target = batch["label"][:, None].expand(-1, ticks)
     per_tick = nn.functional.cross_entropy(classes.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
-    weight = tick_weights(batch["first_word_ms"], ticks)
+    weight = tick_weights(batch["first_word_ms"], ticks) * batch["heard"]
     main = (per_tick * weight).sum() / weight.sum()
-    spoken = nn.functional.binary_cross_entropy_with_logits(speech.flatten(1), batch["speech"])
-    toned = nn.functional.binary_cross_entropy_with_logits(tone[..., 0], batch["tone"])
+    known = batch["known"][:, None]
+    total = known.sum().clamp(min=1.0)
+    losses = nn.functional.binary_cross_entropy_with_logits(speech.flatten(1), batch["speech"], reduction="none")
+    spoken = (losses * known).sum() / total / losses.shape[1]
+    losses = nn.functional.binary_cross_entropy_with_logits(tone[..., 0], batch["tone"], reduction="none")
+    toned = (losses * known).sum() / total / losses.shape[1]
     parts = {"classes": main.item(), "speech": spoken.item(), "tone": toned.item()}
     return main + spoken + 0.3 * toned, parts
 
@@ -89,8 +96,12 @@ def loss_of(net: AmdNet, batch: dict[str, Tensor], dropout: float) -> tuple[Tens
 def batch_of(
     data: Shard, rows: np.ndarray[Any, Any], device: torch.device, random: np.random.Generator | None
 ) -> dict[str, Tensor]:
-    """Rows of a shard as tensors; with a generator, varied: level, tilt and a masked band."""
-    feats = torch.from_numpy(data.features[rows].astype(np.float32))
+    """Rows of a shard as tensors; with a generator, varied: level, tilt, a masked band, a later first sample."""
+    skip = int(random.integers(1, MOST_SKIPPED + 1)) if random is not None and random.random() < 0.5 else 0
+    feats = torch.from_numpy(data.features[rows, skip * FRAMES_PER_TICK :].astype(np.float32))
+    first = data.first_word_ms[rows]
+    ticks = feats.shape[1] // FRAMES_PER_TICK
+    ends = (np.arange(ticks) + 1 + skip) * TICK_MS
     if random is not None:
         count = len(rows)
         level = torch.from_numpy(random.normal(0, 0.15, (count, 1, 1)).astype(np.float32))
@@ -98,15 +109,17 @@ def batch_of(
         slope = torch.linspace(-1, 1, MELS)[None, None]
         feats[:, :, :MELS] = torch.clamp(feats[:, :, :MELS] + level + tilt * slope, min=-2.0)
         feats[:, :, MELS + 4] = torch.clamp(feats[:, :, MELS + 4] + level[:, :, 0], min=-2.0)
-        for row in np.flatnonzero(random.random(count) < 0.3):
+        for row in np.flatnonzero(random.random(count) < 0.4):
             low = int(random.integers(0, MELS - 4))
-            feats[row, :, low : low + int(random.integers(1, 5))] = feats[row, :, :MELS].mean()
+            feats[row, :, low : low + int(random.integers(1, 6))] = feats[row, :, :MELS].mean()
     return {
         "features": feats.to(device),
         "label": torch.from_numpy(data.label[rows].astype(np.int64)).to(device),
-        "speech": torch.from_numpy(data.speech[rows].astype(np.float32)).to(device),
-        "tone": torch.from_numpy(data.tone[rows].astype(np.float32)).to(device),
-        "first_word_ms": torch.from_numpy(data.first_word_ms[rows]).to(device),
+        "speech": torch.from_numpy(data.speech[rows, skip * FRAMES_PER_TICK :].astype(np.float32)).to(device),
+        "tone": torch.from_numpy(data.tone[rows, skip:].astype(np.float32)).to(device),
+        "first_word_ms": torch.from_numpy(np.where(first < 0, -1, np.maximum(0, first - skip * TICK_MS))).to(device),
+        "heard": torch.from_numpy((ends[None] <= data.heard_ms[rows, None]).astype(np.float32)).to(device),
+        "known": torch.from_numpy((data.kind[rows] != CALL).astype(np.float32)).to(device),
     }
 
 
@@ -121,7 +134,7 @@ def dev_loss(net: AmdNet, data: Shard, device: torch.device) -> dict[str, float]
             batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
             _, parts = loss_of(net, batch, 0.0)
             classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
-            weight = (tick_weights(batch["first_word_ms"], classes.shape[1]) > 0.3).float()
+            weight = (tick_weights(batch["first_word_ms"], classes.shape[1]) * batch["heard"] > 0.3).float()
             right += float(((classes.argmax(-1) == batch["label"][:, None]) * weight).sum())
             total += float(weight.sum())
             batches += 1
@@ -140,7 +153,7 @@ def fit_temperature(net: AmdNet, data: Shard, device: torch.device) -> float:
             classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
             logits.append(classes.flatten(0, 1))
             targets.append(batch["label"][:, None].expand(-1, classes.shape[1]).flatten())
-            weights.append(tick_weights(batch["first_word_ms"], classes.shape[1]).flatten())
+            weights.append((tick_weights(batch["first_word_ms"], classes.shape[1]) * batch["heard"]).flatten())
     every, target, weight = torch.cat(logits), torch.cat(targets), torch.cat(weights)
     grid = [0.6 + 0.05 * step for step in range(60)]
     losses = [
@@ -156,8 +169,8 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
     torch.manual_seed(config.seed)
     random = np.random.default_rng(config.seed)
     folders = [Path(folder) for folder in config.data]
-    data = join(list(shards(folders, cache, TRAIN, "train", 1, config.cases, config.processes)))
-    dev = join(list(shards(folders, cache, DEV, "dev", 100, config.dev_cases, config.processes)))
+    data = train_data(folders, cache, config.cases, config.call_share, config.processes)
+    dev = dev_data(folders, cache, config.dev_cases, config.processes)
     net = AmdNet(config.spec).to(device)
     average = AmdNet(config.spec).to(device)
     average.load_state_dict(net.state_dict())

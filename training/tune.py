@@ -27,8 +27,7 @@ from amd_model.evaluate import Labelled, events_of, operating_curve, outcome, ro
 from amd_model.metrics import Outcome, summarise
 from amd_model.spec import CLASSES
 from amd_model.verdict import AmdOptions, Mode, Verdict
-from training.compose import DEV
-from training.dataset import Shard, join, shards
+from training.dataset import CALL, Shard, dev_data
 
 PERSON_COST: Final = 3.0
 DEAD_AIR: Final = 0.15  # a second of it, beyond what is aimed at: people hang up
@@ -58,7 +57,7 @@ def dev_cases(data: Shard) -> list[Labelled]:
                 int(data.first_word_ms[i]),
                 int(data.turn_end_ms[i]),
                 int(data.beep_ms[i]),
-                True,
+                kind != CALL,
                 (("kind", kind), ("voice", voice)),
             )
         )
@@ -88,7 +87,7 @@ def cost(model: LoadedModel, policy: Policy, cases: Sequence[Labelled], rows: Se
         if event.result is not case.label:
             total += PERSON_COST if case.label is Verdict.LIVE_PERSON else 1.0
         waited = event.at_ms / 1_000
-        if case.label is Verdict.LIVE_PERSON:
+        if case.label is Verdict.LIVE_PERSON and case.turn_end_ms >= 0:
             # What is aimed at: 0.6 s after a long answer's end, 1 s after a short one's first word.
             aim = max(case.turn_end_ms + 600, case.first_word_ms + 1_000) / 1_000
             total += DEAD_AIR * min(1.0, max(0.0, waited - aim))
@@ -166,7 +165,7 @@ def main(argv: list[str] | None = None) -> int:
     config = json.loads((options.run / "config.json").read_text(encoding="utf-8"))
     cache = options.cache or options.run.parent / "cases"
     folders = [Path(folder) for folder in config["data"]]
-    data = join(list(shards(folders, cache, DEV, "dev", 100, config["dev_cases"], config["processes"])))
+    data = dev_data(folders, cache, config["dev_cases"], config["processes"])
     cases, rows = dev_cases(data), dev_rows(model, data)
     policy = model.policy
     if options.tries:
