@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import orjson
 
-from fsbridge.simulator import causes
+from fsbridge.simulator import apps_conference, causes
 from fsbridge.simulator.api_channel import CHANNEL_COMMANDS
 from fsbridge.simulator.channel import Channel
 from fsbridge.simulator.node import FULL_VERSION, VERSION, Node, Reply
@@ -110,6 +110,13 @@ def _hash(node: Node, argument: str) -> str:
     return "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/realm/key/value\n"
 
 
+def _conference(node: Node, argument: str) -> str:
+    words = argument.split()
+    if len(words) == 2 and words[1] == "list":
+        return apps_conference.listing(node, words[0])
+    return "-USAGE: conference <room> list\n"
+
+
 def _hupall(node: Node, argument: str) -> str:
     """``hupall [cause [variable value]]``"""
     words = argument.split()
@@ -139,19 +146,19 @@ def _row(node: Node, channel: Channel) -> dict[str, str]:
     codec = channel.media
     return {
         "uuid": channel.uuid,
-        "direction": "outbound",
+        "direction": "inbound" if channel.inbound else "outbound",
         "created": node.stamp(created),
         "created_epoch": str(created),
         "name": channel.name,
         "state": channel.state,
         "cid_name": name,
         "cid_num": number,
-        "ip_addr": "",
-        "dest": channel.number,
+        "ip_addr": "127.0.0.1" if channel.inbound else "",
+        "dest": channel.profile.number,
         "application": channel.variables.get("current_application", ""),
         "application_data": channel.variables.get("current_application_data", ""),
-        "dialplan": "",
-        "context": "default",
+        "dialplan": channel.profile.dialplan,
+        "context": channel.profile.context,
         **{
             f"{way}_{what}": value if codec else ""
             for way in ("read", "write")
@@ -164,17 +171,17 @@ def _row(node: Node, channel: Channel) -> dict[str, str]:
         "accountcode": "",
         "callstate": channel.callstate,
         "callee_name": "",
-        "callee_num": channel.caller_number,
+        "callee_num": "" if channel.inbound else channel.caller_number,
         "callee_direction": "RECV" if channel.flipped else "",
-        "call_uuid": channel.uuid,
+        "call_uuid": "" if channel.inbound else channel.call_uuid,
         "sent_callee_name": "",
         "sent_callee_num": "",
         "initial_cid_name": channel.caller_name,
         "initial_cid_num": channel.caller_number,
-        "initial_ip_addr": "",
+        "initial_ip_addr": "127.0.0.1" if channel.inbound else "",
         "initial_dest": channel.number,
-        "initial_dialplan": "",
-        "initial_context": "default",
+        "initial_dialplan": "XML" if channel.inbound else "",
+        "initial_context": "public" if channel.inbound else "default",
     }
 
 
@@ -265,6 +272,7 @@ def _xml(text: str) -> str:
 
 
 _COMMANDS: dict[str, Callable[[Node, str], str]] = {
+    "conference": _conference,
     "fsctl": _fsctl,
     "global_getvar": _global_getvar,
     "hash": _hash,

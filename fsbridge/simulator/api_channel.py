@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 
 from fsbridge.simulator import causes, wire
 from fsbridge.simulator.apps import schedule_hangup, send_digits
 from fsbridge.simulator.channel import Channel
 from fsbridge.simulator.channel_headers import all_headers
+from fsbridge.simulator.execution import Message
 from fsbridge.simulator.node import Node, TapRequest
 from fsbridge.simulator.recording import Recorder
 
@@ -92,7 +94,7 @@ def _recv_dtmf(node: Node, channel: Channel, rest: str) -> str:
 
 def _record(node: Node, channel: Channel, rest: str) -> str:
     words = rest.split()
-    if len(words) < 2 or words[0] not in ("start", "stop"):
+    if len(words) < 2 or words[0] not in ("start", "stop", "mask", "unmask"):
         return "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>] [<recording_vars>]\n"
     path = words[1]
     if words[0] == "start":
@@ -106,8 +108,37 @@ def _record(node: Node, channel: Channel, rest: str) -> str:
         recorder = channel.recorders.get(name)
         if recorder is None:
             return OPERATION_FAILED
-        recorder.stop()
+        if words[0] == "stop":
+            recorder.stop()
+        else:
+            recorder.mask(words[0] == "mask")
     return "+OK Success\n"
+
+
+def _transfer(node: Node, channel: Channel, rest: str) -> str:
+    words = rest.split()
+    if words[0] in ("-bleg", "-both"):
+        other = channel.other
+        if other is None or len(words) < 2:
+            return OPERATION_FAILED
+        other[0].transfer(words[1], words[3] if len(words) > 3 else "")
+        if words[0] == "-bleg":
+            return OK
+        words = words[1:]
+    channel.transfer(words[0], words[2] if len(words) > 2 else "")
+    return OK
+
+
+def _broadcast(node: Node, channel: Channel, rest: str) -> str:
+    """``<path> | <app>[![cause]]::<args> [aleg|bleg|both]``; the other leg's half is not played."""
+    what, _, legs = rest.partition(" ")
+    application, found, argument = what.partition("::")
+    if not found:
+        application, argument = "playback", what
+    if legs.strip() == "bleg" and channel.other is not None:
+        channel = channel.other[0]
+    channel.execution.send(Message(application.partition("!")[0], argument, str(uuid.uuid4())))
+    return "+OK Message sent\n"
 
 
 def _sched_hangup(node: Node, argument: str) -> str:
@@ -172,6 +203,7 @@ def _fork_start(node: Node, channel: Channel, words: list[str]) -> str:
 CHANNEL_COMMANDS: dict[str, Callable[[Node, str], str]] = {
     "sched_hangup": _sched_hangup,
     "uuid_audio_fork": _audio_fork,
+    "uuid_broadcast": _live(_broadcast, "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n", least=2),
     "uuid_break": _live(_break, "-USAGE: <uuid> [all]\n"),
     "uuid_dump": _dump,
     "uuid_exists": _exists,
@@ -180,6 +212,7 @@ CHANNEL_COMMANDS: dict[str, Callable[[Node, str], str]] = {
     "uuid_record": _live(_record, "-USAGE: <uuid> [start|stop|mask|unmask] <path> [<limit>]\n", least=3),
     "uuid_recv_dtmf": _live(_recv_dtmf, "-USAGE: <uuid> <dtmf_data>\n", least=2),
     "uuid_send_dtmf": _live(_send_dtmf, "-USAGE: <uuid> <dtmf_data>\n", least=2),
+    "uuid_transfer": _live(_transfer, "-USAGE: <uuid> [-bleg|-both] <dest-exten> [<dialplan>] [<context>]\n", least=2),
     "uuid_setvar": _live(_setvar, "-USAGE: <uuid> <var> [value]\n", least=2),
     "uuid_setvar_multi": _live(_setvar_multi, "-USAGE: <uuid> <var>=<value>;<var>=<value>...\n", least=2),
 }

@@ -35,6 +35,7 @@ _POLL = 0.1
 _PRESS_SECONDS = 0.25
 _GONE = "gone"
 _DIGIT = "digit"
+_ANSWERED = "answered"
 
 
 class Call(Protocol):
@@ -66,13 +67,23 @@ class Callee:
     """Plays `script` against `call`. `on_message(pcm)` gets what a `record` step took down."""
 
     def __init__(
-        self, scheduler: Scheduler, call: Call, script: FarEnd, number: str, on_message: Callable[[bytes], None]
+        self,
+        scheduler: Scheduler,
+        call: Call,
+        script: FarEnd,
+        number: str,
+        on_message: Callable[[bytes], None],
+        *,
+        calls: bool = False,
     ) -> None:
+        """calls: the script is that of the calling side of an inbound call."""
         self._scheduler = scheduler
         self._call = call
         self._script = script
         self._number = number
         self._on_message = on_message
+        self._calls = calls
+        self._answered = False
         self._digits: list[str] = []
         self._process = Process(scheduler, self._body())
 
@@ -82,6 +93,11 @@ class Callee:
     def caller_gone(self) -> None:
         self._process.wake(_GONE)
 
+    def line_answered(self) -> None:
+        """The call of a calling side has been answered."""
+        self._answered = True
+        self._process.wake(_ANSWERED)
+
     def hear_digit(self, digit: str) -> None:
         self._digits.append(digit)
         del self._digits[:-128]
@@ -89,6 +105,8 @@ class Callee:
 
     def _body(self) -> Body:
         try:
+            if self._calls and not isinstance(self._script.steps[0], Ring | Answer | Silence):
+                yield from self._await_answer(None)
             yield from self._steps(self._script.steps)
         except _Gone:
             return
@@ -100,6 +118,10 @@ class Callee:
     def _step(self, step: Step) -> Generator[float | None, str, None]:
         call = self._call
         match step:
+            case Ring(seconds) if self._calls:
+                yield from self._await_answer(seconds)
+            case Answer() if self._calls:
+                yield from self._await_answer(None)
             case Ring(seconds):
                 call.ring()
                 yield from self._pass(seconds)
@@ -142,6 +164,15 @@ class Callee:
                     yield from self._pass(3600.0)
             case _:
                 assert_never(step)
+
+    def _await_answer(self, seconds: float | None) -> Generator[float | None, str, None]:
+        end = None if seconds is None else self._scheduler.now() + seconds
+        while not self._answered:
+            left = None if end is None else end - self._scheduler.now()
+            if left is not None and left <= 0:
+                return
+            if (yield left) == _GONE:
+                raise _Gone
 
     def _pass(self, seconds: float) -> Generator[float | None, str, None]:
         """Let time pass, whatever digits come; the end of the call ends the script."""

@@ -63,6 +63,25 @@ def of_status(status: int) -> str:
     return _BY_STATUS.get(status, "NORMAL_UNSPECIFIED")
 
 
+_TO_STATUS = {
+    **dict.fromkeys(("NO_ROUTE_TRANSIT_NET", "NO_ROUTE_DESTINATION", "UNALLOCATED_NUMBER"), 404),
+    **dict.fromkeys(("NORMAL_TEMPORARY_FAILURE", "NORMAL_CIRCUIT_CONGESTION", "SWITCH_CONGESTION"), 503),
+    **dict.fromkeys(("DESTINATION_OUT_OF_ORDER", "NETWORK_OUT_OF_ORDER"), 502),
+    "USER_BUSY": 486,
+    "NO_USER_RESPONSE": 408,
+    "CALL_REJECTED": 603,
+    "NUMBER_CHANGED": 410,
+    "INVALID_NUMBER_FORMAT": 484,
+    "INCOMPATIBLE_DESTINATION": 488,
+    "SERVICE_NOT_IMPLEMENTED": 501,
+}
+
+
+def to_status(cause: str) -> int:
+    """The SIP status with which FreeSWITCH refuses a call for this cause."""
+    return _TO_STATUS.get(cause, 480)
+
+
 def phrase(status: int) -> str:
     return _PHRASES.get(status, "Failure")
 

@@ -7,9 +7,10 @@ states, variables and audio; what the called side does is `callee`, what we make
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fsbridge.simulator import causes
+from fsbridge.simulator import causes, channel_variables
 from fsbridge.simulator.audio_lines import FRAME_SECONDS, RATE, Line
 from fsbridge.simulator.channel_headers import CALLSTATE_NUMBERS, Header, all_headers, basic_headers
 from fsbridge.simulator.execution import Execution
@@ -18,36 +19,47 @@ if TYPE_CHECKING:
     from fsbridge.simulator.node import Node, Tap
     from fsbridge.simulator.recording import Recorder
 
-# Variables that the media negotiation leaves, as in tests/traces/answered_gateway.jsonl.
-_MEDIA_VARIABLES = {
-    "ep_codec_string": "CORE_PCM_MODULE.PCMU@8000h@20i@64000b",
-    "remote_audio_media_flow": "sendrecv",
-    "rtp_use_codec_name": "PCMU",
-    "rtp_use_codec_rate": "8000",
-    "rtp_use_codec_ptime": "20",
-    "rtp_use_codec_channels": "1",
-    "read_codec": "PCMU",
-    "read_rate": "8000",
-    "write_codec": "PCMU",
-    "write_rate": "8000",
-    "dtmf_type": "rfc2833",
-    "remote_media_ip": "127.0.0.1",
-}
+
+@dataclass(slots=True)
+class Profile:
+    """Where the channel stands in the dialplan: a transfer makes a new one (``Caller-Profile-Index``)."""
+
+    number: str
+    """The number called, or the extension transferred to."""
+    context: str
+    dialplan: str = ""
+    index: int = 1
+    created: int = 0
 
 
 class Channel:
-    """One outbound leg. Public state is read by the API commands; every change goes through a method."""
+    """One leg. Public state is read by the API commands; every change goes through a method.
 
-    def __init__(self, node: Node, uuid: str, name: str, number: str, variables: dict[str, str]) -> None:
+    What the far side does is told by whoever plays it (`legs`, `inbound`); what it learns, it learns from the
+    `on_…` hooks, which that one sets.
+    """
+
+    def __init__(
+        self, node: Node, uuid: str, name: str, number: str, caller: tuple[str, str], *, inbound: bool = False
+    ) -> None:
+        """caller: the caller id, name and number."""
         self.node = node
         self.uuid = uuid
         self.name = name
         self.number = number
-        self.caller_name = variables.get("origination_caller_id_name", "")
-        self.caller_number = variables.get("origination_caller_id_number", "0000000000")
+        self.inbound = inbound
+        self.caller_name, self.caller_number = caller
+        self.times: dict[str, int] = dict.fromkeys(("created", "answered", "progress", "early", "bridged", "hangup"), 0)
+        self.times["created"] = self._microseconds()
+        self.profile = Profile(
+            number, "public" if inbound else "default", "XML" if inbound else "", created=self.times["created"]
+        )
+        self.other: tuple[Channel, str] | None = None
+        """The leg this one was placed for or is bridged with, and what that is: originator or originatee."""
+        self.call_uuid = uuid
         self.variables: dict[str, str] = {
-            "direction": "outbound",
-            "is_outbound": "true",
+            "direction": "inbound" if inbound else "outbound",
+            **({} if inbound else {"is_outbound": "true"}),
             "uuid": uuid,
             "call_uuid": uuid,
             "session_id": str(node.sessions_started),
@@ -68,13 +80,16 @@ class Channel:
         self.bugs: list[str] = []
         self.recorders: dict[str, Recorder] = {}
         self.execution = Execution(self)
-        self.times: dict[str, int] = dict.fromkeys(("created", "answered", "progress", "early", "hangup"), 0)
-        self.times["created"] = self._microseconds()
         self._created = node.scheduler.now()
         self.on_digit_sent: Callable[[str], None] = lambda digit: None
-        """Tells the called side of a digit that we sent."""
-        self.on_hangup_complete: Callable[[], None] = lambda: None
+        """Tells the far side of a digit that we sent."""
+        self.on_digit: Callable[[str], None] = lambda digit: None
+        """A digit came from the far side: for the leg that this one is bridged with."""
+        self.on_ring: Callable[[], None] = lambda: None
+        self.on_early_media: Callable[[], None] = lambda: None
+        self.on_answer: Callable[[], None] = lambda: None
         self.on_hangup: Callable[[], None] = lambda: None
+        self.on_hangup_complete: Callable[[], None] = lambda: None
 
     # Time and audio
 
@@ -87,6 +102,10 @@ class Channel:
 
     def time_of(self, sample: int) -> float:
         return self._created + sample / RATE
+
+    def offset_of(self, other: Channel) -> int:
+        """The position on `other`'s lines that is sample 0 of ours."""
+        return round((self._created - other._created) * RATE)
 
     def _microseconds(self) -> int:
         return int(self.node.scheduler.wall() * 1e6)
@@ -140,7 +159,8 @@ class Channel:
         out = [parts[0]]
         for part in parts[1:]:
             name, brace, rest = part.partition("}")
-            out.append(self.variables.get(name, "") + rest if brace else "${" + part)
+            value = self.profile.number if name == "destination_number" else self.variables.get(name, "")
+            out.append(value + rest if brace else "${" + part)
         return "".join(out)
 
     def set_state(self, state: str) -> None:
@@ -164,7 +184,9 @@ class Channel:
         self.times["progress"] = self._microseconds()
         self._sip_answered()
         self.fire("CHANNEL_PROGRESS")
-        self.set_callstate("RINGING")
+        if self.callstate != "RINGING":
+            self.set_callstate("RINGING")
+        self.on_ring()
 
     def early_media(self) -> None:
         """183 Session Progress."""
@@ -176,12 +198,13 @@ class Channel:
         self.variables["endpoint_disposition"] = "EARLY MEDIA"
         self.fire("CHANNEL_PROGRESS_MEDIA")
         self.set_callstate("EARLY")
-        self._start_media()
+        self.start_media()
+        self.on_early_media()
 
     def answer(self) -> None:
         """200 OK; what `api_on_answer` asks for runs before the call state changes."""
         self._sip_answered()
-        self._start_media()
+        self.start_media()
         self.times["answered"] = self._microseconds()
         self.answer_state = "answered"
         self.fire("CHANNEL_ANSWER")
@@ -190,6 +213,22 @@ class Channel:
         if command:
             self.node.run_api(self.expand(command))
         self.set_callstate("ACTIVE")
+        self.on_answer()
+
+    def transfer(self, extension: str, context: str, *, in_thread: bool = False) -> None:
+        """Leave whatever runs and go to an extension of the dialplan; "" is the context where the call is."""
+        self.execution.leave(lambda: self._route(extension, context or self.profile.context), in_thread=in_thread)
+
+    def _route(self, number: str, context: str) -> None:
+        self.profile = Profile(number, context, "XML", self.profile.index + 1, self._microseconds())
+        self.set_state("CS_ROUTING")
+        extension = self.node.settings.dialplan.find(number, context)
+        if extension is None:
+            self.hang_up("NO_ROUTE_DESTINATION", at_once=True)
+            return
+        self.hit_dialplan = True
+        self.set_state("CS_EXECUTE")
+        self.execution.begin(extension.actions)
 
     def flip_caller_id(self) -> None:
         """Done by originate once the leg is up: caller and callee change places."""
@@ -198,11 +237,11 @@ class Channel:
         self.flipped = True
         self.fire("CALL_UPDATE")
 
-    def _start_media(self) -> None:
+    def start_media(self) -> None:
         if self.media:
             return
         self.media = True
-        self.variables.update(_MEDIA_VARIABLES)
+        self.variables.update(channel_variables.MEDIA)
         self.fire_codec()
         self.fire_codec()
 
@@ -210,16 +249,8 @@ class Channel:
         self.fire("CODEC", variables=False)
 
     def _sip_answered(self) -> None:
-        if "sip_call_id" not in self.variables:
-            self.variables.update(
-                {
-                    "sip_network_ip": "127.0.0.1",
-                    "sip_network_port": "5080",
-                    "sip_to_user": self.number,
-                    "sip_call_id": f"sim-{self.uuid}",
-                    "sip_user_agent": "fsbridge simulator",
-                }
-            )
+        if not self.inbound:
+            channel_variables.called(self)
 
     def hang_up(
         self, cause: str, *, status: int = 0, by_far_end: bool = False, in_thread: bool = False, at_once: bool = False
@@ -236,7 +267,7 @@ class Channel:
         self.times["hangup"] = self._microseconds()
         self.answer_state = "hangup"
         if by_far_end:
-            self._refusal_variables(status)
+            self._disposition = channel_variables.ended_by_far_end(self, status)
         self.said.cut(self.sample())
         self.fire("CHANNEL_HANGUP")
         if self._disposition:
@@ -244,18 +275,6 @@ class Channel:
         self.on_hangup()
         if not in_thread:
             self.node.scheduler.call_later(0.0 if by_far_end or at_once else FRAME_SECONDS, self.execution.unwind)
-
-    def _refusal_variables(self, status: int) -> None:
-        variables = self.variables
-        final = status or 200
-        variables["proto_specific_hangup_cause"] = f"sip:{final}"
-        variables["sip_term_status"] = str(final)
-        variables["sip_term_cause"] = str(causes.q850(self.cause))
-        self._disposition = "recv_refuse" if status else "recv_bye"
-        if status:
-            variables["sip_hangup_disposition"] = self._disposition
-            variables["sip_invite_failure_status"] = str(status)
-            variables["sip_invite_failure_phrase"] = causes.phrase(status)
 
     def finish(self) -> None:
         """The way from CS_HANGUP to CS_DESTROY; called when the channel's thread has unwound."""
@@ -267,10 +286,7 @@ class Channel:
         for bug in reversed(self.bugs.copy()):
             self.remove_bug(bug)
         if not self._disposition:
-            self._disposition = "send_bye" if self.answered else "send_cancel"
-            if not self.answered:
-                self.variables["sip_invite_failure_status"] = "487"
-                self.variables["sip_invite_failure_phrase"] = "CANCEL"
+            self._disposition = channel_variables.ended_by_us(self)
         self.variables["sip_hangup_disposition"] = self._disposition
         self.variables["hangup_cause"] = self.cause
         self.variables["hangup_cause_q850"] = str(causes.q850(self.cause))
@@ -279,7 +295,7 @@ class Channel:
         if hook:
             self.node.run_api(self.expand(hook))
         self.set_state("CS_REPORTING")
-        self._billing_variables()
+        channel_variables.billing(self)
         self.fire("CHANNEL_HANGUP_COMPLETE", before=[("Hangup-Cause", self.cause)])
         self.on_hangup_complete()
         self.destroy()
@@ -288,19 +304,6 @@ class Channel:
         self.node.remove(self)
         self.fire("CHANNEL_DESTROY")
         self.set_state("CS_DESTROY")
-
-    def _billing_variables(self) -> None:
-        times = self.times
-        names = (("start", "created"), ("answer", "answered"), ("progress", "progress"), ("progress_media", "early"))
-        for label, key in (*names, ("end", "hangup")):
-            self.variables[f"{label}_epoch"] = str(times[key] // 1_000_000)
-            self.variables[f"{label}_uepoch"] = str(times[key])
-        duration = times["hangup"] - times["created"]
-        billed = times["hangup"] - times["answered"] if times["answered"] else 0
-        for label, length in (("duration", duration), ("bill", billed)):
-            seconds = "billsec" if label == "bill" else label
-            self.variables[seconds] = str(round(length / 1e6))
-            self.variables["billmsec" if label == "bill" else "mduration"] = str(length // 1000)
 
     # Media bugs
 
@@ -320,3 +323,4 @@ class Channel:
         extra = [("DTMF-Digit", digit), ("DTMF-Duration", str(duration)), ("DTMF-Source", "RTP")]
         self.fire("DTMF", extra, variables=False)
         self.execution.digit(digit)
+        self.on_digit(digit)

@@ -79,6 +79,15 @@ def parse(argument: str) -> Dial:
     application = _APPLICATION.fullmatch(words[1])
     if application is None:
         raise DialStringInvalid("-ERR NO_ROUTE_DESTINATION\n")
+    return _leg(variables, rest, application[1], application[2] or "")
+
+
+def parse_leg(text: str) -> Dial:
+    """The leg that ``bridge`` is given. Raises DialStringInvalid, as `parse` does."""
+    return _leg(*_variables(text.strip()), "", "")
+
+
+def _leg(variables: dict[str, str], rest: str, application: str, argument: str) -> Dial:
     if any(mark in rest for mark in ",|") or not rest.startswith("sofia/"):
         raise DialStringInvalid("-ERR CHAN_NOT_IMPLEMENTED\n")
     _, _, address = rest.partition("/")
@@ -89,7 +98,7 @@ def parse(argument: str) -> Dial:
         profile = "external"
     if not target:
         raise DialStringInvalid("-ERR INVALID_URL\n" if not gateway else "-ERR INVALID_NUMBER_FORMAT\n")
-    return Dial(variables, "sofia", gateway, profile, target, application[1], application[2] or "")
+    return Dial(variables, "sofia", gateway, profile, target, application, argument)
 
 
 def _variables(word: str) -> tuple[dict[str, str], str]:

@@ -1,4 +1,4 @@
-"""What a channel's thread does: the applications it runs, one inside the other, and how they unwind at hang-up.
+"""What a channel's thread does: the applications it runs, one inside the other, and how they unwind at its end.
 
 Executes nest, they do not queue: a message that arrives while an application waits is run inside it, and the outer
 one's time stands still meanwhile (tests/traces/executes_queued.jsonl). Messages are noticed at the next 20 ms frame.
@@ -6,11 +6,12 @@ one's time stands still meanwhile (tests/traces/executes_queued.jsonl). Messages
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fsbridge.simulator import apps
 from fsbridge.simulator.audio_lines import FRAME_SECONDS
 from fsbridge.simulator.process import BREAK, DIGIT, HANGUP, Body, Process
 
@@ -39,8 +40,10 @@ class Execution:
         self._channel = channel
         self._stack: list[Process] = []
         self._inbox: deque[Message] = deque()
+        self._plan: deque[tuple[str, str]] = deque()
         self._noticed = False
         self._ended = False
+        self._leaving: Callable[[], None] | None = None
         self.digits: deque[str] = deque(maxlen=128)
         """Digits that an application may still take; an application that does not collect them drops them."""
 
@@ -48,10 +51,24 @@ class Execution:
     def running(self) -> bool:
         return bool(self._stack)
 
-    def begin(self, application: str, argument: str, uuid: str) -> None:
-        """Run the application that originate gave; when it ends, the channel hangs up."""
-        self._push(Message(application, argument, uuid))
+    @property
+    def current(self) -> Process:
+        """The application that runs now: an application that waits for something from outside has it woken."""
+        return self._stack[-1]
+
+    def begin(self, plan: Iterable[tuple[str, str]]) -> None:
+        """Run these applications one after the other; when the last one ends, the channel hangs up."""
+        self._plan = deque(plan)
         self._after()
+
+    def leave(self, then: Callable[[], None], *, in_thread: bool = False) -> None:
+        """Unwind every application without a hang-up, as for a transfer, and do `then`.
+
+        in_thread: called by an application of the channel's own, which ends first.
+        """
+        self._leaving = then
+        if not in_thread:
+            self._channel.node.scheduler.call_later(FRAME_SECONDS, self._after)
 
     def send(self, message: Message) -> bool:
         """Take a message; False when too many wait."""
@@ -81,6 +98,12 @@ class Execution:
         if self._ended:
             return
         self._inbox.clear()
+        self._unwind_stack()
+        if not self._ended:
+            self._ended = True
+            self._channel.finish()
+
+    def _unwind_stack(self) -> None:
         while self._stack:
             top = self._stack[-1]
             top.resume()
@@ -88,9 +111,6 @@ class Execution:
             if self._stack and self._stack[-1] is top:
                 top.stop()
                 self._stack.pop()
-        if not self._ended:
-            self._ended = True
-            self._channel.finish()
 
     def _notice_later(self) -> None:
         self._noticed = True
@@ -118,20 +138,36 @@ class Execution:
 
     def _popped(self, process: Process) -> None:
         self._stack.remove(process)
-        if self._stack and not self._channel.hung_up:
+        unwinding = self._channel.hung_up or self._leaving is not None
+        if self._stack and not unwinding:
             self._stack[-1].resume()
             if self._inbox and not self._noticed:
                 self._notice_later()
-        elif not self._stack or self._channel.hung_up:
+        else:
             # From within a generator's last step: let it return before the rest unwinds.
             self._channel.node.scheduler.call_later(0.0, self._after)
 
     def _after(self) -> None:
+        """What comes next, when nothing runs or nothing may run any more."""
         if self._ended or self._noticed:
             return
-        if not self._stack and not self._channel.hung_up:
-            self._channel.hang_up("NORMAL_CLEARING", in_thread=True)
         if self._channel.hung_up:
+            self.unwind()
+        elif self._leaving is not None:
+            then, self._leaving = self._leaving, None
+            self._plan.clear()
+            self._unwind_stack()
+            if self._channel.hung_up:
+                self.unwind()
+            else:
+                then()
+        elif not self._stack and self._plan:
+            application, argument = self._plan.popleft()
+            self._push(Message(application, self._channel.expand(argument), str(uuid.uuid4())))
+            if self._inbox and not self._noticed:
+                self._notice_later()
+        elif not self._stack:
+            self._channel.hang_up("NORMAL_CLEARING", in_thread=True)
             self.unwind()
 
     def _body(self, message: Message) -> Body:
@@ -150,10 +186,12 @@ class Execution:
         ]
         identity = ("Application-UUID", message.uuid)
         channel.fire("CHANNEL_EXECUTE", [*described, identity])
-        response = yield from apps.run(channel, message.application, message.argument)
+        answered = channel.answered
+        response = yield from channel.node.applications(channel, message.application, message.argument)
         if response:
             variables["current_application_response"] = response
         shown = variables.get("current_application_response", "_none_")
         channel.fire("CHANNEL_EXECUTE_COMPLETE", [*described, ("Application-Response", shown), identity])
-        if message.headers:
+        # A parked call that is not answered yet shows none (tests/traces/inbound_call_parked.jsonl).
+        if message.headers and answered:
             channel.fire("PRIVATE_COMMAND", variables=False, first=message.headers)

@@ -18,7 +18,9 @@ from fsbridge.simulator.scheduler import Scheduler, Timer
 from fsbridge.simulator.settings import SimulatorSettings
 
 if TYPE_CHECKING:
+    from fsbridge.simulator.apps_conference import Room
     from fsbridge.simulator.channel import Channel
+    from fsbridge.simulator.process import App
 
 VERSION = "1.11.3-dev"
 FULL_VERSION = f"{VERSION}+git~20260821T141014Z~cc93a683ca~64bit"
@@ -74,25 +76,49 @@ class Message:
     pcm: bytes
 
 
+class Fetcher(Protocol):
+    """Gets audio over HTTP."""
+
+    def fetch(self, url: str, done: Callable[[bytes | None], None], *, cached: bool) -> None:
+        """`done` is called with the content, None when it cannot be had; `cached`: an earlier one will do."""
+        ...
+
+
 Reply = Callable[[str], None]
 Api = Callable[["Node", str, Reply], None]
 """Runs one API command line and gives its output to the reply, at once or (originate) when the call is up."""
+Applications = Callable[["Channel", str, str], "App"]
+"""The generator of an application with its argument, on a channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a node is given by whoever puts it together: its commands, its applications, its ways to the outside."""
+
+    api: Api
+    applications: Applications
+    taps: TapFactory
+    fetcher: Fetcher
 
 
 class Node:
     """State of one node. `fire` sends events out; `hold`/`release` keep them behind the reply to a command."""
 
-    def __init__(self, settings: SimulatorSettings, scheduler: Scheduler, taps: TapFactory, api: Api) -> None:
-        self._api = api
+    def __init__(self, settings: SimulatorSettings, scheduler: Scheduler, surroundings: Surroundings) -> None:
+        self._api = surroundings.api
+        self.applications = surroundings.applications
+        self.taps = surroundings.taps
+        self.fetcher = surroundings.fetcher
         self.settings = settings
         self.scheduler = scheduler
-        self.taps = taps
         self.faults = Faults(self.drop_listeners)
         self.core_uuid = str(uuid.uuid4())
         self.channels: dict[str, Channel] = {}
         self.listeners: set[Listener] = set()
         self.hashes: dict[tuple[str, str], str] = {}
         self.globals = {"core_uuid": self.core_uuid, "hostname": settings.node, "switchname": settings.node}
+        self.rooms: dict[str, Room] = {}
+        """Conferences, by name."""
         self.messages: list[Message] = []
         self.max_sessions = settings.max_sessions
         self.sessions_per_second = settings.sessions_per_second

@@ -21,6 +21,9 @@ ELAPSED = "elapsed"
 HANGUP = "hangup"
 BREAK = "break"
 DIGIT = "digit"
+FETCHED = "fetched"
+LEG = "leg"
+"""Something has happened to the leg that a bridge waits for."""
 
 
 class Process:

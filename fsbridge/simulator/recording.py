@@ -29,7 +29,10 @@ def place(folder: str, path: str) -> str:
 
 
 class Recorder:
-    """Takes down a channel from `start` to `stop`: the far end alone, or both sides added when `both`."""
+    """Takes down a channel from `start` to `stop`: the far end alone, or both sides when `both`.
+
+    Both sides are added up, or kept apart (the far end on the left) when RECORD_STEREO is set on the channel.
+    """
 
     def __init__(self, channel: Channel, path: str, seconds: int, *, both: bool, bug: bool) -> None:
         self._channel = channel
@@ -38,6 +41,7 @@ class Recorder:
         self._both = both
         self._bug = bug
         self._from = 0
+        self._masks: list[tuple[int, int | None]] = []
         self._limit: Timer | None = None
         self._on_stop: Callable[[], None] = lambda: None
 
@@ -45,7 +49,7 @@ class Recorder:
         channel = self._channel
         self._from = channel.sample()
         for line in (channel.heard, channel.said):
-            line.keep_samples = MAX_SECONDS * RATE
+            line.keep(MAX_SECONDS * RATE)
         channel.recorders[self._path] = self
         channel.fire("RECORD_START", [("Record-File-Path", self._path)])
         if self._bug:
@@ -60,16 +64,18 @@ class Recorder:
         if self._limit is not None:
             self._limit.cancel()
         count = channel.sample() - self._from
-        pcm = channel.heard.read(self._from, count)
+        sides = [channel.heard.read(self._from, count)]
         if self._both:
-            mixed = np.frombuffer(pcm, "<i2").astype(np.int32)
-            mixed += np.frombuffer(channel.said.read(self._from, count), "<i2")
-            pcm = mixed.clip(-32768, 32767).astype("<i2").tobytes()
+            sides.append(channel.said.read(self._from, count))
+            if channel.variables.get("RECORD_STEREO") != "true":
+                total = np.frombuffer(sides[0], "<i2").astype(np.int32) + np.frombuffer(sides[1], "<i2")
+                sides = [total.clip(-32768, 32767).astype("<i2").tobytes()]
+        sides = [self._masked(pcm) for pcm in sides]
         file = place(channel.node.settings.recordings, self._path)
-        size = 44 + len(pcm)
+        size = 44 + sum(map(len, sides))
         if file:
             try:
-                size = sound.write_wav(file, pcm)
+                size = sound.write_wav(file, *sides)
             except sound.SoundError:
                 completion = "failure"
         values = {"file_size": size, "samples": count, "seconds": count // RATE, "ms": count * 1000 // RATE}
@@ -80,3 +86,19 @@ class Recorder:
         channel.fire("RECORD_STOP", told)
         if self._bug:
             channel.remove_bug(_BUG)
+
+    def mask(self, masked: bool) -> None:
+        """Take down silence from now on, or again what is heard: for digits and card numbers."""
+        now = self._channel.sample()
+        if masked and not (self._masks and self._masks[-1][1] is None):
+            self._masks.append((now, None))
+        elif not masked and self._masks and self._masks[-1][1] is None:
+            self._masks[-1] = (self._masks[-1][0], now)
+
+    def _masked(self, pcm: bytes) -> bytes:
+        if not self._masks:
+            return pcm
+        samples = np.frombuffer(pcm, "<i2").copy()
+        for start, end in self._masks:
+            samples[max(start - self._from, 0) : None if end is None else end - self._from] = 0
+        return samples.tobytes()

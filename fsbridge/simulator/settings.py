@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fsbridge.simulator.dialplan import STOCK, Dialplan
 from fsbridge.simulator.farend import FarEndBook
 from fsbridge.simulator.farend_file import default_book
 
@@ -15,7 +16,10 @@ class SimulatorSettings:
     gateways: names that `sofia/gateway/<name>/…` may use, each up; `dead_gateways` are known, but nothing listens
     there (every call fails with SIP 503). `profiles` are the SIP profiles for `sofia/<profile>/…` dial strings.
     sounds: folder that relative file names of `playback` are looked up in, besides their own path.
-    recordings: folder that all recordings are kept within; "" refuses recording.
+    recordings: folder that all recordings are kept within; "" keeps none.
+    dialplan: what calls that come in and transfers run; a number called by us that it knows in context `public` comes
+    back to the node as an inbound call, before any far end is asked.
+    say_sounds: whether the node has the sound files that `say` needs.
     """
 
     host: str = "127.0.0.1"
@@ -40,9 +44,12 @@ class SimulatorSettings:
         "mod_sofia",
         "mod_spandsp",
         "mod_tone_stream",
+        "mod_unimrcp",
     )
     far_ends: FarEndBook = field(default_factory=default_book)
+    dialplan: Dialplan = STOCK
     sounds: str = ""
+    say_sounds: bool = True
     recordings: str = ""
     listener_queue: int = 100_000
     """Events waiting for one listener; FreeSWITCH's own bound. A listener that lost more than 500 is cut off."""

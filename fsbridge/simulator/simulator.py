@@ -9,10 +9,13 @@ from pathlib import Path
 from gevent.event import Event
 
 from fsbridge.clock import Clock, SystemClock
-from fsbridge.simulator import api
+from fsbridge.simulator import api, apps
+from fsbridge.simulator.farend import FarEnd
 from fsbridge.simulator.farend_file import default_book, load_book
 from fsbridge.simulator.faults import Faults
-from fsbridge.simulator.node import Message, Node
+from fsbridge.simulator.fetcher import HttpFetcher
+from fsbridge.simulator.inbound import CallIn
+from fsbridge.simulator.node import Message, Node, Surroundings
 from fsbridge.simulator.scheduler import Scheduler
 from fsbridge.simulator.server import EventSocketServer
 from fsbridge.simulator.settings import SimulatorSettings
@@ -26,7 +29,10 @@ class Simulator:
     def __init__(self, settings: SimulatorSettings, supervisor: Supervisor, clock: Clock) -> None:
         self._supervisor = supervisor
         self._scheduler = Scheduler(clock, settings.speed)
-        self.node = Node(settings, self._scheduler, TapPacer(supervisor, self._scheduler), api.run)
+        surroundings = Surroundings(
+            api.run, apps.run, TapPacer(supervisor, self._scheduler), HttpFetcher(supervisor, self._scheduler)
+        )
+        self.node = Node(settings, self._scheduler, surroundings)
         self._server = EventSocketServer(self.node, supervisor)
 
     def start(self) -> None:
@@ -56,6 +62,17 @@ class Simulator:
     def messages(self) -> list[Message]:
         """What answering machines have taken down, oldest first."""
         return self.node.messages
+
+    def call_in(self, number: str, far_end: FarEnd, *, caller: str = "+15550199999") -> str:
+        """A call comes in to `number` from `caller`, who plays the script; returns the inbound channel's uuid.
+
+        In a caller's script `answer` waits for the answer and ``ring: SECONDS`` at most so long; a script that begins
+        with neither, nor with a silence, begins when it is answered. Raises CallerGone when the node takes no call
+        or its dialplan does not know the number.
+        """
+        return self._scheduler.perform(
+            lambda: CallIn(self.node, number, far_end, caller, self.node.keep_message).channel.uuid
+        )
 
     def _beat(self) -> None:
         self.node.heartbeat()

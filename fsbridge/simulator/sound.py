@@ -6,6 +6,7 @@ read with soundfile (WAV, FLAC, OGG, …), mixed to mono and resampled by linear
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from functools import lru_cache
@@ -45,10 +46,19 @@ def to_pcm(wave: Floats) -> bytes:
 @lru_cache(maxsize=256)
 def load(path: str) -> bytes:
     """A sound file's PCM. Raises SoundError when it is missing or no sound file."""
+    return _read(path, path)
+
+
+def decode(data: bytes, name: str) -> bytes:
+    """The PCM of a sound file's content. Raises SoundError, which calls it `name`."""
+    return _read(io.BytesIO(data), name)
+
+
+def _read(source: str | io.BytesIO, name: str) -> bytes:
     try:
-        samples, rate = soundfile.read(path, dtype="float64", always_2d=True, frames=int(MAX_SECONDS * 192_000))
+        samples, rate = soundfile.read(source, dtype="float64", always_2d=True, frames=int(MAX_SECONDS * 192_000))
     except (OSError, RuntimeError) as error:
-        raise SoundError(f"{path}: cannot be read as a sound file ({error})") from error
+        raise SoundError(f"{name}: cannot be read as a sound file ({error})") from error
     mono: Floats = samples.mean(axis=1)
     if rate != RATE and len(mono):
         count = int(len(mono) * RATE / rate)
@@ -172,11 +182,16 @@ def heard(pcm: bytes, threshold: int = 200) -> bool:
     return bool(np.abs(np.frombuffer(pcm, dtype="<i2").astype(np.int32)).max(initial=0) > threshold)
 
 
-def write_wav(path: str, pcm: bytes) -> int:
-    """Write PCM as a WAV file and return its size in bytes. Raises SoundError when it cannot be written."""
+def write_wav(path: str, *sides: bytes) -> int:
+    """Write PCM as a WAV file, a channel for each of `sides`, and return its size in bytes.
+
+    Raises SoundError when it cannot be written.
+    """
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, np.frombuffer(pcm, dtype="<i2"), RATE, subtype="PCM_16")
+        soundfile.write(
+            path, np.column_stack([np.frombuffer(pcm, dtype="<i2") for pcm in sides]), RATE, subtype="PCM_16"
+        )
         return Path(path).stat().st_size
     except (OSError, RuntimeError) as error:
         raise SoundError(f"{path}: cannot be written ({error})") from error

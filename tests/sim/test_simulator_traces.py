@@ -217,7 +217,13 @@ def replay(name: str, clock: ManualClock, recordings: str) -> tuple[list[Frame],
     """The recorded frames and those of the simulator."""
     book = LOOP.with_first(FAR_ENDS[name]) if name in FAR_ENDS else LOOP
     settings = SimulatorSettings(
-        far_ends=book, recordings=recordings, max_sessions=2000, sessions_per_second=300, node="fs-node-1"
+        far_ends=book,
+        recordings=recordings,
+        max_sessions=2000,
+        sessions_per_second=300,
+        node="fs-node-1",
+        # The recording's node had no sound files.
+        say_sounds=name != "flow_say_speak_record",
     )
     with simulated(settings, clock) as (simulator, supervisor):
         audio = AudioServer(supervisor)

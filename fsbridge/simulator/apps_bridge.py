@@ -1,0 +1,230 @@
+"""The application `bridge`: places a second leg and connects the two, until one of them ends or is taken away.
+
+Events, their order and the variables left as in tests/traces/flow_bridge_and_transfer.jsonl (answered, then transferred
+away; refused) and, for `uuid_bridge`, conference_and_bridge.jsonl. In no recording: early media of the second leg,
+ringback, and a second leg that hangs up first; there the first goes on unless `hangup_after_bridge` is set, as in
+mod_dptools' source.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from fsbridge.simulator import dialstring, sound
+from fsbridge.simulator.apps_play import open_sound, pause
+from fsbridge.simulator.audio_lines import FRAME_SECONDS
+from fsbridge.simulator.channel_headers import Header
+from fsbridge.simulator.legs import Leg
+from fsbridge.simulator.process import ELAPSED, HANGUP, LEG, App
+from fsbridge.simulator.wire import whole
+
+if TYPE_CHECKING:
+    from fsbridge.simulator.channel import Channel
+
+_DEFAULT_SECONDS = 60.0
+_DIALSTATUS = {
+    "SUCCESS": "SUCCESS",
+    "USER_BUSY": "BUSY",
+    "NO_ANSWER": "NOANSWER",
+    "NO_USER_RESPONSE": "NOANSWER",
+    "ORIGINATOR_CANCEL": "CANCEL",
+    "CALL_REJECTED": "DONTCALL",
+    "UNALLOCATED_NUMBER": "INVALIDARGS",
+    "INVALID_GATEWAY": "CHANUNAVAIL",
+}
+
+
+def connect(first: Channel, second: Channel) -> list[Header]:
+    """Let each hear the other, in sound and in digits; returns the headers that name the pair."""
+    first.said.feed(first.sample(), [(second.heard, first.offset_of(second))])
+    second.said.feed(second.sample(), [(first.heard, second.offset_of(first))])
+    first.on_digit, second.on_digit = second.on_digit_sent, first.on_digit_sent
+    for one, other in ((first, second), (second, first)):
+        one.times["bridged"] = int(one.node.scheduler.wall() * 1e6)
+        one.variables["signal_bond"] = other.uuid
+    return [("Bridge-A-Unique-ID", first.uuid), ("Bridge-B-Unique-ID", second.uuid)]
+
+
+def tell_partner(channel: Channel, other: Channel) -> None:
+    """The variables of a channel that is bridged, and CALL_UPDATE."""
+    channel.variables.update(
+        {
+            "bridge_to": other.uuid,
+            "last_bridge_to": other.uuid,
+            "bridge_channel": other.name,
+            "bridge_uuid": other.uuid,
+            "last_sent_callee_id_name": other.number,
+            "last_sent_callee_id_number": other.number,
+        }
+    )
+    channel.fire("CALL_UPDATE")
+
+
+def disconnect(first: Channel, second: Channel) -> None:
+    """Undo `connect`."""
+    for one in (first, second):
+        one.said.unfeed(one.sample())
+        one.on_digit = lambda digit: None
+        for name in ("bridge_to", "signal_bond"):
+            one.variables.pop(name, None)
+
+
+class _Dialling:
+    """The owner of the second leg: wakes the application when something has happened to it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._process = channel.execution.current
+        self.leg: Leg | None = None
+        self.answered = False
+        self.over = False
+
+    def leg_early(self) -> None:
+        channel = self._channel
+        assert self.leg is not None
+        if self.leg.channel.variables.get("ignore_early_media", "false") == "false" and not channel.hung_up:
+            other = self.leg.channel
+            channel.said.feed(channel.sample(), [(other.heard, channel.offset_of(other))])
+
+    def leg_answered(self) -> None:
+        self.answered = True
+        self._process.wake(LEG)
+
+    def leg_rang_out(self) -> None:
+        """Told by its end too."""
+
+    def leg_over(self) -> None:
+        self.over = True
+        self._process.wake(LEG)
+
+
+def bridge(channel: Channel, argument: str) -> App:
+    """``{variables}sofia/gateway/<name>/<number>`` or ``sofia/<profile>/<uri>``."""
+    dialling = _Dialling(channel)
+    channel.set_callstate("RING_WAIT")
+    cause = _dial(channel, argument, dialling)
+    leg = dialling.leg
+    if leg is None or cause:
+        return _failed(channel, cause, None)
+    _ringback(channel)
+    while not (dialling.answered or dialling.over):
+        if (yield None) == HANGUP:
+            leg.channel.hang_up("ORIGINATOR_CANCEL", at_once=True)
+            return ""
+    channel.said.cut(channel.sample())
+    if not dialling.answered:
+        channel.said.unfeed(channel.sample())
+        return _failed(channel, leg.channel.cause, leg.channel)
+    reason = yield from pause(channel, FRAME_SECONDS, wakes=(HANGUP,))
+    if reason == ELAPSED and not dialling.over:
+        yield from _bridged(channel, leg.channel, dialling)
+    else:
+        leg.channel.hang_up("NORMAL_CLEARING", at_once=True)
+    return ""
+
+
+def _dial(channel: Channel, argument: str, dialling: _Dialling) -> str:
+    """Place the second leg; returns the cause when that fails at once."""
+    try:
+        dial = dialstring.parse_leg(argument)
+    except dialstring.DialStringInvalid as error:
+        return error.reply.removeprefix("-ERR ").strip()
+    if not channel.node.admits():
+        return "DESTINATION_OUT_OF_ORDER"
+    variables = channel.variables
+    if "ignore_early_media" in variables:
+        dial = replace(dial, variables={"ignore_early_media": variables["ignore_early_media"], **dial.variables})
+    number = channel.number if channel.flipped else channel.caller_number
+    number = variables.get("effective_caller_id_number", number)
+    name = variables.get("effective_caller_id_name", number if channel.flipped else channel.caller_name)
+    caller = (
+        dial.variables.get("origination_caller_id_name", name),
+        dial.variables.get("origination_caller_id_number", number),
+    )
+    wanted = dial.variables.get("originate_timeout") or dial.variables.get("leg_timeout")
+    seconds = float(whole(wanted or variables.get("call_timeout", "")) or _DEFAULT_SECONDS)
+    dialling.leg = Leg(channel.node, dial, dialling, seconds=seconds, caller=caller, originator=channel)
+    return dialling.leg.start()
+
+
+def _ringback(channel: Channel) -> None:
+    """What the first leg hears meanwhile, if a variable says so."""
+    tone = channel.variables.get("transfer_ringback" if channel.answered else "ringback", "")
+    if tone:
+        try:
+            cadence = f"tone_stream://{tone};loops=-1" if tone.startswith("%(") else tone
+            channel.said.play(channel.sample(), open_sound(channel, cadence))
+        except sound.SoundError:
+            # FreeSWITCH too lets the caller wait in silence then.
+            return
+
+
+def _note_attempt(channel: Channel, other: Channel | None, result: str) -> None:
+    variables = channel.variables
+    if other is not None:
+        _push(variables, "originated_legs", f"{other.uuid};Outbound Call;{other.number}")
+        _push(variables, "originate_causes", f"{other.uuid};{'NONE' if result == 'SUCCESS' else result}")
+    variables["originate_disposition"] = result
+    variables["DIALSTATUS"] = _DIALSTATUS.get(result, result)
+
+
+def _push(variables: dict[str, str], name: str, value: str) -> None:
+    """FreeSWITCH's list variables: a plain value, then ``ARRAY::a|:b``."""
+    before = variables.get(name)
+    if before is None:
+        variables[name] = value
+    else:
+        variables[name] = f"{before if before.startswith('ARRAY::') else 'ARRAY::' + before}|:{value}"
+
+
+def _bridged(channel: Channel, other: Channel, dialling: _Dialling) -> App:
+    """From CHANNEL_BRIDGE to CHANNEL_UNBRIDGE."""
+    _note_attempt(channel, other, "SUCCESS")
+    channel.other = (other, "originatee")
+    if channel.answered:
+        channel.set_callstate("ACTIVE")
+    else:
+        channel.answer()
+    pair = connect(channel, other)
+    channel.fire("CHANNEL_BRIDGE", before=pair)
+    other.set_state("CS_EXCHANGE_MEDIA")
+    tell_partner(other, channel)
+    channel.node.scheduler.call_later(FRAME_SECONDS, lambda: _tell_first(channel, other))
+    while not dialling.over:
+        if (yield None) == HANGUP:
+            break
+        channel.execution.digits.clear()
+    disconnect(channel, other)
+    other.hang_up(channel.cause or "NORMAL_CLEARING", at_once=True)
+    channel.variables["bridge_hangup_cause"] = other.cause
+    channel.other = None
+    channel.fire("CHANNEL_UNBRIDGE", before=pair)
+    if dialling.over and channel.variables.get("hangup_after_bridge") == "true":
+        channel.hang_up(other.cause, in_thread=True)
+    return ""
+
+
+def _tell_first(channel: Channel, other: Channel) -> None:
+    if not channel.hung_up and channel.other is not None and channel.other[0] is other:
+        tell_partner(channel, other)
+
+
+def _failed(channel: Channel, cause: str, other: Channel | None) -> str:
+    """The second leg was not answered: the call ends with it, unless `continue_on_fail` allows this cause."""
+    variables = channel.variables
+    _note_attempt(channel, other, cause)
+    variables["originate_failed_cause"] = cause
+    variables["last_bridge_hangup_cause"] = cause
+    if other is not None:
+        for name in ("sip_invite_failure_status", "sip_invite_failure_phrase"):
+            if name in other.variables:
+                variables[name] = other.variables[name]
+        specific = other.variables.get("proto_specific_hangup_cause")
+        if specific:
+            variables["last_bridge_proto_specific_hangup_cause"] = specific
+    channel.set_callstate("ACTIVE" if channel.answered else "RINGING")
+    allowed = variables.get("continue_on_fail", "false")
+    if allowed != "true" and cause not in allowed.upper().split(","):
+        channel.hang_up(cause, in_thread=True)
+    return ""
