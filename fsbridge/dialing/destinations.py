@@ -31,14 +31,22 @@ def parse_destination(text: str) -> Destination:
         return _sip_uri(text)
     if _E164.fullmatch(text) is None:
         raise DestinationError("must be an E.164 number such as +15551234567, or a sip: or sips: URI")
-    try:
-        number = phonenumbers.parse(text, None)
-    except phonenumbers.NumberParseException as error:
-        raise DestinationError(f"is no phone number: {error.args[0] if error.args else error}") from error
+    number = _parse(text)
     # Not is_possible_number: that one takes local numbers too, which nobody can dial with a country code before them.
     if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
         raise DestinationError("is not a possible number: its country's numbers have another length")
-    return Destination(DestinationKind.NUMBER, phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    canonical = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # One trunk prefix is a habit of writing, two are a mistake, and the number behind them is anybody's guess.
+    if _parse(canonical) != number:
+        raise DestinationError("is not a possible number: it has more than one trunk prefix after the country code")
+    return Destination(DestinationKind.NUMBER, canonical)
+
+
+def _parse(text: str) -> phonenumbers.PhoneNumber:
+    try:
+        return phonenumbers.parse(text, None)
+    except phonenumbers.NumberParseException as error:
+        raise DestinationError(f"is no phone number: {error.args[0] if error.args else error}") from error
 
 
 def _sip_uri(text: str) -> Destination:

@@ -10,7 +10,7 @@ from fsbridge.settings import OrgSettings, Settings, TrunkSettings
 
 
 class NotDiallable(DestinationError):
-    """The organization's trunk does not take this kind of destination."""
+    """There is no such trunk, or it does not take this kind of destination."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,14 @@ class Route:
     caller_id: str | None
 
 
-def choose(settings: Settings, org: OrgSettings, destination: Destination) -> Route:
-    """The organization's trunk (the first one, if it names none) with the number as that trunk wants it.
+def choose(settings: Settings, org: OrgSettings, destination: Destination, trunk_name: str | None = None) -> Route:
+    """A trunk with the number as that trunk wants it.
+
+    The trunk is the one named, else the organization's, else the first one.
 
     `number` is empty for a SIP URI, which needs no gateway. Raises NotDiallable.
     """
-    trunk = _trunk_of(settings, org)
+    trunk = _trunk_of(settings, org, trunk_name)
     caller_id = org.caller_id or trunk.caller_id
     if destination.kind is DestinationKind.SIP_URI:
         if not trunk.sip_uris:
@@ -38,8 +40,10 @@ def choose(settings: Settings, org: OrgSettings, destination: Destination) -> Ro
     return Route(trunk.name, trunk.gateways, trunk.prefix + number, caller_id)
 
 
-def _trunk_of(settings: Settings, org: OrgSettings) -> TrunkSettings:
+def _trunk_of(settings: Settings, org: OrgSettings, name: str | None) -> TrunkSettings:
     for trunk in settings.trunks:
-        if trunk.name == org.trunk:
+        if trunk.name == (name or org.trunk):
             return trunk
+    if name is not None:
+        raise NotDiallable(f"there is no trunk named {name!r}; trunks are {', '.join(t.name for t in settings.trunks)}")
     return settings.trunks[0]

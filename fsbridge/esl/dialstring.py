@@ -1,4 +1,4 @@
-"""The originate command, built from validated parts only. Pure.
+"""The originate command and the argument of `bridge`, built from validated parts only. Pure.
 
 FreeSWITCH reads an originate string with many eyes: space , = ' \\ ^^ { } [ ] | & $ < > and line breaks all mean
 something, and `api_on_answer` runs a command. So every part is allow-listed here against its own grammar, and
@@ -6,13 +6,17 @@ nothing is escaped. Form (fs-traces/fork_started_on_answer):
 
     originate {^^;name=value;…;api_on_answer='uuid_audio_fork …'}<endpoint> &park()
 
+    bridge    {^^;name=value;…}<endpoint>|<endpoint>     (bridge itself: fs-traces/flow_bridge_and_transfer)
+
 `^^;` makes the semicolon the separator of the variables; no part may hold one.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from fsbridge.errors import FsbridgeError
 from fsbridge.ids import ChannelUuid, FlowId, OrgId, SessionId, is_uuid
@@ -30,6 +34,19 @@ SIP_URI = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?(?P<transport>;transport=(?:udp|tcp|tls))?"
 )
 """RFC 3261's SIP URI without passwords, headers, escapes and all parameters but transport."""
+
+_OWN_VARIABLE = re.compile(r"fsbridge_[a-z_]{1,48}|sip_h_X-[A-Za-z0-9-]{1,48}")
+"""Names that can do nothing: `api_on_answer`, `execute_on_ring` and their like run commands."""
+_OWN_VALUE = re.compile(r"[A-Za-z0-9_.+-]{0,200}")
+
+MAX_ENDPOINTS = 16
+
+FINAL_CAUSES = (
+    *("USER_BUSY", "NO_ANSWER", "NO_USER_RESPONSE", "CALL_REJECTED"),
+    *("UNALLOCATED_NUMBER", "NUMBER_CHANGED", "INVALID_NUMBER_FORMAT"),
+)
+"""What the called side itself has said: another gateway would only ring the same phone again. Everything else is a
+gateway's trouble, and the next one is tried. A timeout ends the tries by itself (switch_ivr_originate.c)."""
 
 
 class DialStringError(FsbridgeError, ValueError):
@@ -103,30 +120,62 @@ class OriginatePlan:
     tap: Tap | None = None
 
 
+def bridge_argument(
+    endpoints: Sequence[Endpoint],
+    caller_id: str | None,
+    timeout_s: int,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The argument of `bridge`: the endpoints in the order in which they are tried, until one answers.
+
+    `timeout_s` whole seconds, 1 to 600; `variables` are set on the new leg: `fsbridge_…` or `sip_h_X-…` only.
+    Raises DialStringError, naming the part, for anything not allowed.
+    """
+    if not 1 <= len(endpoints) <= MAX_ENDPOINTS:
+        raise DialStringError(f"endpoints: there must be 1 to {MAX_ENDPOINTS}")
+    settings = [f"originate_timeout={_ring_timeout(timeout_s)}"]
+    if len(endpoints) > 1:
+        settings.append(f"fail_on_single_reject={','.join(FINAL_CAUSES)}")
+    if caller_id is not None:
+        settings += _caller(caller_id)
+    for name, value in variables.items():
+        settings.append(f"{_check('variable', name, _OWN_VARIABLE)}={_check(name, value, _OWN_VALUE)}")
+    return f"{{^^;{';'.join(settings)}}}{'|'.join(endpoint.render() for endpoint in endpoints)}"
+
+
 def originate(plan: OriginatePlan) -> str:
     """The command (to be sent by bgapi). Raises DialStringError, naming the part, for anything not allowed."""
-    if isinstance(plan.ring_timeout_s, bool) or not isinstance(plan.ring_timeout_s, int):
-        raise DialStringError("ring timeout: must be whole seconds")
-    if not 1 <= plan.ring_timeout_s <= 600:
-        raise DialStringError("ring timeout: must be 1 to 600 seconds")
+    ring_timeout_s = _ring_timeout(plan.ring_timeout_s)
     for part, value in (("channel", plan.channel), ("session", plan.session), ("org", plan.org), ("flow", plan.flow)):
         if not isinstance(value, str) or not is_uuid(value):
             raise DialStringError(f"{part}: {value!r} is no UUID")
     variables = [
         f"origination_uuid={plan.channel}",
         "ignore_early_media=true",
-        f"originate_timeout={plan.ring_timeout_s}",
+        f"originate_timeout={ring_timeout_s}",
         f"fsbridge_session={plan.session}",
         f"fsbridge_org={plan.org}",
         f"fsbridge_flow={plan.flow}",
         f"fsbridge_node={_check('node', plan.node, _NAME)}",
     ]
     if plan.caller_id is not None:
-        caller = _check("caller id", plan.caller_id, _CALLER_ID)
-        variables += [f"origination_caller_id_number={caller}", f"origination_caller_id_name={caller}"]
+        variables += _caller(plan.caller_id)
     if plan.tap is not None:
         variables.append(f"api_on_answer='{plan.tap.command(plan.channel)}'")
     return f"originate {{^^;{';'.join(variables)}}}{plan.endpoint.render()} &park()"
+
+
+def _ring_timeout(seconds: int) -> int:
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise DialStringError("ring timeout: must be whole seconds")
+    if not 1 <= seconds <= 600:
+        raise DialStringError("ring timeout: must be 1 to 600 seconds")
+    return seconds
+
+
+def _caller(number: str) -> list[str]:
+    caller = _check("caller id", number, _CALLER_ID)
+    return [f"origination_caller_id_number={caller}", f"origination_caller_id_name={caller}"]
 
 
 def _check(part: str, value: str, grammar: re.Pattern[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fsbridge.call.model import Destination, DestinationKind
@@ -131,7 +131,14 @@ NUMBER = st.from_regex(r"\+[1-9][0-9]{5,14}", fullmatch=True) | st.integers(0, 9
 HOSTILE = st.text(alphabet="+15sip:@.;=,|&{}[]'\\ \n$()^<>", max_size=24)
 
 
+def test_one_trunk_prefix_is_taken_off_and_two_are_refused() -> None:
+    assert parse_destination("+4402079460000").value == "+442079460000"
+    with pytest.raises(DestinationError, match="more than one trunk prefix"):
+        parse_destination("+200000000000")
+
+
 @settings(max_examples=500, deadline=None)
+@example(text="+200000000000")
 @given(text=URI | NUMBER | HOSTILE | st.text(max_size=30))
 def test_what_is_taken_here_is_taken_by_the_dial_string_and_is_canonical(text: str) -> None:
     try:
