@@ -13,11 +13,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from amd_model import likeness
 from amd_model.checkpoint import LoadedModel
 from amd_model.decision import DecisionState, decide
+from amd_model.hearing import Hearing
+from amd_model.pcm import to_float
 from amd_model.shadow import Comparison, Opinion, Shadow
-from amd_model.spec import CONTEXT_SAMPLES, TICK_SAMPLES
-from amd_model.verdict import AmdEvent, AmdOptions, EventKind
+from amd_model.spec import CONTEXT_SAMPLES, TICK_MS, TICK_SAMPLES
+from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Heard
 
 CHUNK = 512
 """A call into the network costs half a millisecond however few streams it is for; beyond this no more is saved."""
@@ -34,9 +37,10 @@ class Analysis:
     """One stream's place in the engine. `audio` grows at its end by the owner and is consumed by the engine.
 
     `options` may be set until the first tick was analysed; `finished` is true once no further event can come.
+    A stream whose options say `listen` is finished when it has listened for as long as they say.
     """
 
-    __slots__ = ("audio", "finished", "opinion", "options", "row", "state", "ticks")
+    __slots__ = ("audio", "bands", "finished", "hearing", "opinion", "options", "row", "state", "ticks")
 
     def __init__(self, row: int, state: DecisionState, opinion: Opinion | None = None) -> None:
         self.row = row
@@ -45,8 +49,15 @@ class Analysis:
         self.options = AmdOptions()
         self.state = state
         self.opinion = opinion
+        self.hearing: Hearing | None = None
+        self.bands = b""  # those of the tick under way, where they were asked for
         self.ticks = 0
         self.finished = False
+
+    def choose(self, options: AmdOptions) -> None:
+        """The call's own options, instead of the defaults."""
+        self.options = options
+        self.hearing = Hearing(self.state.version) if options.listen else None
 
     @property
     def due(self) -> bool:
@@ -85,13 +96,13 @@ class BatchEngine:
         analysis.finished = True
         self._free.append(analysis.row)
 
-    def run(self, due: Sequence[Analysis]) -> tuple[list[tuple[Analysis, list[AmdEvent]]], int]:
+    def run(self, due: Sequence[Analysis]) -> tuple[list[tuple[Analysis, list[AmdEvent | Heard]]], int]:
         """Analyse the ticks that are waiting; returns the streams that said something, and the ticks done.
 
         Streams without a whole tick are passed over. A finished stream is analysed no further, and its place
         is still the caller's to `close`.
         """
-        events: dict[Analysis, list[AmdEvent]] = {}
+        events: dict[Analysis, list[AmdEvent | Heard]] = {}
         ticks = 0
         for _ in range(MAX_TICKS_A_RUN):
             ready = [one for one in due if len(one.audio) >= WINDOW_BYTES and not one.finished]
@@ -100,9 +111,13 @@ class BatchEngine:
             for start in range(0, len(ready), CHUNK):
                 chunk = ready[start : start + CHUNK]
                 for analysis, outputs in zip(chunk, self._infer(chunk), strict=True):
+                    said: Sequence[AmdEvent | Heard]
                     analysis.state, said = decide(analysis.state, outputs, analysis.options, analysis.ticks)
                     analysis.ticks += 1
-                    analysis.finished = analysis.state.done
+                    if analysis.hearing is None:
+                        analysis.finished = analysis.state.done
+                    else:
+                        said = _heard(analysis, analysis.hearing, outputs, said)
                     if said:
                         events.setdefault(analysis, []).extend(said)
             ticks += len(ready)
@@ -138,6 +153,8 @@ class BatchEngine:
             audio = analysis.audio
             pcm += audio[:WINDOW_BYTES]
             del audio[:TICK_BYTES]
+            if analysis.options.listen_bands:
+                analysis.bands = likeness.fingerprint(to_float(bytes(pcm[-WINDOW_BYTES:]))).tobytes()
         windows = np.frombuffer(pcm, dtype="<i2").reshape(len(chunk), -1)
         rows = torch.from_numpy(np.array([analysis.row for analysis in chunk]))
         samples = torch.from_numpy(windows.astype(np.float32) * np.float32(1 / 32_768))
@@ -148,3 +165,22 @@ class BatchEngine:
             self._shadow.hear(samples, rows, heard)
         result: list[list[float]] = outputs.tolist()
         return result
+
+
+def _heard(
+    analysis: Analysis, hearing: Hearing, outputs: Sequence[float], said: Sequence[AmdEvent | Heard]
+) -> list[AmdEvent | Heard]:
+    """What the detector said, and what else is heard in the same tick. A beep that it told is not told again."""
+    told = list(said)
+    beeps = {event.beep_ms for event in said if isinstance(event, AmdEvent) and event.kind is EventKind.BEEP}
+    for event in hearing.hear(outputs):
+        if not (isinstance(event, AmdEvent) and event.beep_ms in beeps):
+            told.append(event)
+    if analysis.bands:
+        bands, analysis.bands = hearing.bands(analysis.bands), b""
+        if bands is not None:
+            told.append(bands)
+    if analysis.ticks * TICK_MS >= analysis.options.listen_max_ms:
+        told += hearing.finish()
+        analysis.finished = True
+    return told

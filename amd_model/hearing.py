@@ -50,10 +50,10 @@ BEFORE_BEEP_MS: Final = 500
 class SteadyTone:
     """Follows one tone at a time, whatever it means. `confirmed` once it has been told to sound."""
 
-    __slots__ = ("_f", "_ff", "_first", "_gap", "_v", "_vv", "confirmed", "count", "khz", "second", "start")
+    __slots__ = ("_f", "_ff", "_first", "_v", "_vv", "confirmed", "count", "gap", "khz", "second", "start")
 
     def __init__(self) -> None:
-        self.start = self.count = self._gap = 0
+        self.start = self.count = self.gap = 0
         self.confirmed = False
         self.khz = self.second = self._first = 0.0
         self._f = self._ff = self._v = self._vv = 0.0
@@ -75,20 +75,20 @@ class SteadyTone:
                 and level > AUDIBLE
             ):
                 return self._goes_on(at, khz, second, level)
-            self._gap += 1
-            if self._gap <= GAP_FRAMES and (self.confirmed or self.count > 1):
+            self.gap += 1
+            if self.gap <= GAP_FRAMES and (self.confirmed or self.count > 1):
                 return None
             over = self.close(at)
             if over is not None:
                 return over
         if share > TONAL_SHARE and level > AUDIBLE and LOWEST_KHZ <= khz <= HIGHEST_KHZ:
-            self.start, self.count, self._gap, self.confirmed = at, 1, 0, False
+            self.start, self.count, self.gap, self.confirmed = at, 1, 0, False
             self.khz, self.second, self._first = khz, second, khz
             self._f = self._ff = self._v = self._vv = 0.0
         return None
 
     def _goes_on(self, at: int, khz: float, second: float, level: float) -> Heard | None:
-        self._gap = 0
+        self.gap = 0
         self.count += 1
         if self.count <= 2:  # the first two frames hold its edge
             self.khz, self.second, self._first = khz, second, khz
@@ -115,9 +115,9 @@ class SteadyTone:
 
     def close(self, at: int) -> Heard | None:
         """It is over: at frame `at` it was found to be; told if it had been told to sound."""
-        gap, known = self._gap, self.confirmed
+        gap, known = self.gap, self.confirmed
         told = self._tell(at + 1 - gap, ended=True) if known else None
-        self.count, self._gap, self.confirmed = 0, 0, False
+        self.count, self.gap, self.confirmed = 0, 0, False
         return told
 
     def _tell(self, end: int, ended: bool) -> Heard:
@@ -225,8 +225,8 @@ class Hearing:
             self._talk(now, told)
         else:
             self._pause(now, told)
-        if self._tone.confirmed or (tone is not None and tone.ended):
-            self._quiet_from, self._told_ms = now + 1, 0
+        if self._tone.confirmed:
+            self._quiet_from, self._told_ms = now + 1 - self._tone.gap, 0
         elif self._started is None:
             self._silence(now, told)
 

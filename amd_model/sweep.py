@@ -10,6 +10,7 @@ hands the streams that have a whole tick of audio to the batch engine together. 
   more, and is stopped by its own TCP window once `MAX_PENDING_BYTES` of its audio are waiting.
 * A stream with its verdict is only drained, seldom and unread, until the switch closes it; one whose call asked
   for a recording is heard on until that is full.
+* A stream whose options say so listens on: it stays under analysis, its recording growing, to its end or bound.
 * Whatever one peer does wrong ends that stream alone.
 
 This module does the reading and the closing; when to run a slot is the server's business.
@@ -30,7 +31,7 @@ from amd_model.batch import CONTEXT_BYTES, Analysis, BatchEngine
 from amd_model.keep import Keeper, Recording
 from amd_model.shadow import Comparison
 from amd_model.timetable import GROUPS
-from amd_model.verdict import AmdOptions, WireError, decode_options, encode_event
+from amd_model.verdict import AmdOptions, Heard, WireError, decode_options, encode_event, encode_heard
 from amd_model.websocket import AudioReceiver
 
 DRAIN_GROUPS = 15
@@ -46,7 +47,8 @@ MAX_MISSES = 2 * GROUPS
 IDLE_S = 30.0
 """Audio flows all the time, silence included; nothing for this long means that the other side is gone."""
 ANALYSIS_S = 300.0
-"""Longest wall time a stream may hold its place; the longest timeouts a call can ask for end before it."""
+"""Longest wall time a stream may hold its place; the longest timeouts a call can ask for end before it.
+One that listens on may hold it for as much longer as its options say."""
 CLOSING_S = 1.0
 """How long we wait for the peer's end after our close frame."""
 
@@ -73,6 +75,7 @@ class Stream:
         "closing_until",
         "engine",
         "heard_at",
+        "limit_s",
         "misses",
         "name",
         "opened_at",
@@ -92,6 +95,7 @@ class Stream:
         self.recording: Recording | None = None
         self.outgoing = b""
         self.opened_at = now
+        self.limit_s = ANALYSIS_S
         self.heard_at = now
         self.misses = 0
         self.waits_for_metadata = True
@@ -160,6 +164,9 @@ class Sweep:
                 serial = analyses[analysis]
                 stream = group[serial]
                 for event in events:
+                    if isinstance(event, Heard):
+                        self._send(stream, websocket.text_frame(encode_heard(event)))
+                        continue
                     if stream.recording is not None:
                         stream.recording.told(event)
                     self._send(stream, websocket.text_frame(encode_event(event)))
@@ -169,8 +176,12 @@ class Sweep:
                     if comparison is not None:
                         self._compared(stream.name, comparison)
                 if analysis.finished and stream.analysis is not None:
-                    self._release(stream)
-                    self._counters.ended("verdict")
+                    if analysis.hearing is None:
+                        self._release(stream)
+                        self._counters.ended("verdict")
+                    else:
+                        goodbye = websocket.close_frame(websocket.NORMAL, "listened for as long as was asked")
+                        self._end(stream, goodbye, now, "listened")
                 if stream.analysis is None:
                     del group[serial]
                     self._retire(serial, stream)
@@ -236,7 +247,7 @@ class Sweep:
                     data += stream.sock.recv(BACKLOG_BYTES)
             stream.heard_at = now
             self._take(stream, data)
-        if stream.analysis is not None and now - stream.opened_at > ANALYSIS_S:
+        if stream.analysis is not None and now - stream.opened_at > stream.limit_s:
             self._end(stream, websocket.close_frame(websocket.POLICY, "no end of the analysis"), now, "overdue")
 
     def _take(self, stream: Stream, data: bytes) -> None:
@@ -268,7 +279,9 @@ class Sweep:
             self._counters.bad_metadata()
             log.warning("amd_bad_metadata", stream=stream.name, error=str(error), used="default options")
             options = AmdOptions()
-        stream.analysis.options = options
+        stream.analysis.choose(options)
+        if options.listen:
+            stream.limit_s = ANALYSIS_S + options.listen_max_ms / 1000
         stream.recording = self._keeper.begin(options)
         if stream.recording is not None:
             self._record(stream, stream.recording, CONTEXT_BYTES)

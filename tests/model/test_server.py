@@ -69,11 +69,11 @@ class Tap:
     def read(self) -> tuple[int, bytes]:
         """The next frame's opcode and payload; (-1, b"") at the end of the stream."""
         while True:
-            if len(self.buffer) >= 2:
+            if len(self.buffer) >= 4 or (len(self.buffer) >= 2 and self.buffer[1] < 126):
                 size, start = self.buffer[1], 2
-                if size == 126 and len(self.buffer) >= 4:
+                if size == 126:
                     size, start = struct.unpack("!H", self.buffer[2:4])[0], 4
-                if size != 126 and len(self.buffer) >= start + size:
+                if len(self.buffer) >= start + size:
                     opcode, payload = self.buffer[0] & 15, self.buffer[start : start + size]
                     self.buffer = self.buffer[start + size :]
                     return opcode, payload
