@@ -29,10 +29,12 @@ from fsbridge.call.model import Call
 from fsbridge.call.registry import CallRegistry
 from fsbridge.call.runner import Parts
 from fsbridge.call.service import CallService
+from fsbridge.call.services import House
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.events import Event
 from fsbridge.flow.library import FlowLibrary
+from fsbridge.flow.outside import Outside
 from fsbridge.ids import new_uuid
 from fsbridge.metrics import Metrics
 from fsbridge.node import Node, NodeEvents
@@ -97,6 +99,8 @@ class Service:
             tap_connect_s=settings.amd.connect_timeout_s,
             max_call_s=settings.dialing.max_call_s,
         )
+        outside = Outside(settings.flows, self.clock)
+        house = House(settings, self.clock, self.store, self.workers, outside, self.outbox.kick)
         parts = Parts(
             supervisor=self.supervisor,
             clock=self.clock,
@@ -106,6 +110,8 @@ class Service:
             seen=self._seen,
             flow=flows.find,
             other_worker=lambda url: self.workers.choose(avoid=[url]),
+            services=house.services(),
+            keep_timeline=house.keep_timeline,
         )
         self.calls = CallService(
             settings=settings,

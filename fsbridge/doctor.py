@@ -20,7 +20,8 @@ from fsbridge.esl.client import EslClient
 from fsbridge.esl.errors import EslAuthRejected, EslError
 from fsbridge.flow.errors import FlowError, FlowInvalid
 from fsbridge.flow.library import SUFFIXES, FlowLibrary
-from fsbridge.flow.model import FlowDocument, Speak, Step
+from fsbridge.flow.model import FlowDocument, Step
+from fsbridge.flow.parts import Speak
 from fsbridge.ids import FlowId, OrgId, is_uuid
 from fsbridge.settings import AmdSettings, NodeSettings, Settings
 from fsbridge.supervise import Supervisor

@@ -20,6 +20,11 @@ class Originate:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerChannel:
+    """Answer a call that came in."""
+
+
+@dataclass(frozen=True, slots=True)
 class Kill:
     """Hang the channel up with a cause; `channel` None means the call's own."""
 
@@ -59,4 +64,4 @@ class Tell:
     notice: Notice
 
 
-Effect = Originate | Kill | CheckChannel | RetryTap | StopTap | StartFlow | StopFlow | Tell
+Effect = Originate | AnswerChannel | Kill | CheckChannel | RetryTap | StopTap | StartFlow | StopFlow | Tell

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from amd_model.verdict import AmdEvent
-from fsbridge.call.model import Deadline
+from fsbridge.call.model import Deadline, Json
 from fsbridge.outcome import HangupInfo
 
 
@@ -77,21 +77,31 @@ class AmdHeard:
     event: AmdEvent
 
 
+@dataclass(frozen=True, slots=True)
+class FlowBegan:
+    """The flow runs; `fails_at_hangup`: a far end that leaves before its end makes the call a failed one."""
+
+    version: str
+    fails_at_hangup: bool
+
+
 class FlowResult(StrEnum):
-    """How a flow ended, as far as the call is concerned."""
+    """How a flow ended, as far as the call is concerned. `LEFT`: the channel went to the dialplan and lives on."""
 
     FINISHED = "finished"
+    LEFT = "left"
     BROKE = "broke"
     NOT_STARTED = "not_started"
 
 
 @dataclass(frozen=True, slots=True)
 class FlowEnded:
-    """The flow is over; `cause` is the hang-up cause it wants, `detail` says what broke."""
+    """The flow is over; `cause` is the hang-up cause it wants, `detail` says what broke, `data` is its result."""
 
     result: FlowResult
     detail: str = ""
     cause: str = "NORMAL_CLEARING"
+    data: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,7 @@ Input = (
     | TapConnected
     | TapFailed
     | AmdHeard
+    | FlowBegan
     | FlowEnded
     | HungUp
     | ChannelGone

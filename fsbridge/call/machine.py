@@ -29,6 +29,7 @@ from amd_model.verdict import AmdEvent, EventKind, Reason, Verdict
 from fsbridge.amd import policy
 from fsbridge.call import inputs as i
 from fsbridge.call.effects import (
+    AnswerChannel,
     CheckChannel,
     Effect,
     Kill,
@@ -72,6 +73,7 @@ class Limits:
     max_call_s: float = 3600.0
     hangup_s: float = 5.0
     late_event_s: float = 1.0
+    answer_s: float = 5.0
 
 
 def step(call: Call, event: i.Input, now: Now, limits: Limits) -> Step:
@@ -92,6 +94,9 @@ def earliest(call: Call) -> tuple[Deadline, float] | None:
 def _begin(call: Call, _: i.Begin, now: Now, limits: Limits) -> Step:
     if call.phase is not Phase.QUEUED:
         return call, ()
+    if call.inbound:
+        call = replace(call, phase=Phase.RINGING, ringing=True, channel_seen=True)
+        return _wait(call, Deadline.ORIGINATE, now, limits.answer_s), (AnswerChannel(),)
     patience = limits.ring_s + limits.originate_grace_s
     call = replace(call, phase=Phase.ORIGINATING)
     return _wait(call, Deadline.ORIGINATE, now, patience), (Originate(),)
@@ -214,9 +219,18 @@ def _run_flow(call: Call) -> Step:
     return replace(call, phase=Phase.IN_FLOW, flow_started=True), (*told, StartFlow())
 
 
+def _flow_began(call: Call, event: i.FlowBegan, now: Now, _: Limits) -> Step:
+    if call.phase is not Phase.IN_FLOW:
+        return call, ()
+    return replace(call, flow_version=event.version, fails_at_hangup=event.fails_at_hangup), ()
+
+
 def _flow_ended(call: Call, event: i.FlowEnded, now: Now, limits: Limits) -> Step:
     if call.phase is not Phase.IN_FLOW:
         return call, ()
+    call = replace(call, flow_over=True, flow_result=event.data)
+    if event.result is i.FlowResult.LEFT:
+        return call, (StopFlow(),)  # somebody else's dialplan has the channel now: its hang-up ends the call
     if event.result is i.FlowResult.BROKE:
         call = _fail(call, FailureReason.FLOW_ERROR, event.detail)
     elif event.result is i.FlowResult.NOT_STARTED:
@@ -302,7 +316,12 @@ def _hang_up(call: Call, cause: str, now: Now, limits: Limits) -> Step:
 
 
 def _judge_answered_end(call: Call) -> Call:
-    """An answered call whose flow ran is completed unless the flow broke; one that ended before its flow failed."""
+    """An answered call whose flow ran is completed unless the flow broke; one that ended before its flow failed.
+
+    A flow may want it otherwise: one that expects things of the far end has failed if that leaves first.
+    """
+    if call.failure is None and call.flow_started and call.fails_at_hangup and not call.flow_over:
+        return _fail(call, FailureReason.FLOW_ERROR, "the call ended before the flow had reached its end")
     if call.failure is not None or call.flow_started:
         return call
     if call.request.call_analysis is not None and call.analysis is None:
@@ -380,6 +399,7 @@ _HANDLERS: dict[type[Any], Callable[[Call, Any, Now, Limits], Step]] = {
     i.TapConnected: _tap_connected,
     i.TapFailed: _tap_failed,
     i.AmdHeard: _amd_heard,
+    i.FlowBegan: _flow_began,
     i.FlowEnded: _flow_ended,
     i.HungUp: _hung_up,
     i.ChannelGone: _channel_gone,

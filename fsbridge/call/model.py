@@ -134,6 +134,8 @@ class Call:
     analysis: Analysis | None = None
     answer_told: bool = False
     flow_started: bool = False
+    flow_over: bool = False
+    fails_at_hangup: bool = False
     failure: FailureReason | None = None
     failure_detail: str | None = None
     hangup: HangupInfo | None = None

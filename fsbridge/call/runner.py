@@ -17,6 +17,7 @@ from gevent.queue import Empty, Full, Queue
 
 from fsbridge.call import inputs as i
 from fsbridge.call.effects import (
+    AnswerChannel,
     CheckChannel,
     Effect,
     Kill,
@@ -28,16 +29,19 @@ from fsbridge.call.effects import (
     StopTap,
     Tell,
 )
-from fsbridge.call.flowrun import FlowRun
+from fsbridge.call.flowhost import FlowHost, FlowServices
+from fsbridge.call.flowrun import FlowNews
+from fsbridge.call.history import note
 from fsbridge.call.machine import Limits, Now, earliest, step
 from fsbridge.call.model import Call, Phase
 from fsbridge.call.switch import Placement, Switch
+from fsbridge.call.timeline import Timeline
 from fsbridge.call.translate import is_hanging_up, to_input
 from fsbridge.clock import Clock
 from fsbridge.errors import FsbridgeError
+from fsbridge.esl.errors import CommandFailed
 from fsbridge.esl.events import Event
 from fsbridge.flow.errors import FlowError
-from fsbridge.flow.interpreter import Facts
 from fsbridge.flow.model import FlowDocument
 from fsbridge.ids import FlowId, OrgId
 from fsbridge.store.base import StoreError
@@ -61,7 +65,8 @@ class Parts:
 
     `keep(call, notices)` stores the call with its webhooks and sets their delivery going; `began(call)` and
     `seen(before, after)` are told of calls and their changes (metrics). `flow(org, flow)` finds a document or
-    raises FlowError. `other_worker(url)` is a worker but that one, if there is any.
+    raises FlowError. `other_worker(url)` is a worker but that one, if there is any. `keep_timeline` stores the
+    timeline of a call that has ended.
     """
 
     supervisor: Supervisor
@@ -72,6 +77,8 @@ class Parts:
     seen: Callable[[Call, Call], None]
     flow: Callable[[OrgId, FlowId], FlowDocument]
     other_worker: Callable[[str], str | None]
+    services: FlowServices
+    keep_timeline: Callable[[Call, Timeline], None]
 
 
 class CallRunner:
@@ -84,15 +91,16 @@ class CallRunner:
         self.originated_in_epoch: int | None = None
         self.done = Flag()
         self._parts = parts
-        self._mailbox: Queue[i.Input | Event] = Queue(MAILBOX)
+        self._mailbox: Queue[i.Input | Event | FlowNews] = Queue(MAILBOX)
         self._overflowed = False
         self._hanging_up = False
         self._unkept: tuple[Notice, ...] = ()
         self._dirty = False
-        self._flow: FlowRun | None = None
+        self._flow: FlowHost | None = None
+        self.timeline = Timeline()
         self._log = log.bind(session_id=call.session_id)
 
-    def post(self, item: i.Input | Event) -> None:
+    def post(self, item: i.Input | Event | FlowNews) -> None:
         """Hand something to the call; never blocks."""
         try:
             self._mailbox.put_nowait(item)
@@ -109,6 +117,7 @@ class CallRunner:
                 if item is not None:
                     self._take(item)
             self._keep_until_kept()
+            self._keep_timeline()
             if self.call.channel_seen:
                 self._beside("forget_cause", lambda: self.switch.forget_hangup_cause(self.call.channel))
         except Exception as error:
@@ -120,7 +129,7 @@ class CallRunner:
 
     # --- the loop ----------------------------------------------------------------------------------------
 
-    def _next(self) -> i.Input | Event | None:
+    def _next(self) -> i.Input | Event | FlowNews | None:
         now = self._parts.clock.monotonic()
         waits = earliest(self.call)
         flow_at = self._flow.deadline if self._flow is not None else None
@@ -133,17 +142,22 @@ class CallRunner:
         except Empty:
             now = self._parts.clock.monotonic()
             if self._flow is not None:
-                self._flow.on_time(now)
+                self._flow.on_time()
                 self._pass_flow_end()
             if waits is not None and waits[1] <= now:
                 return i.DeadlinePassed(waits[0])
             return None
 
-    def _take(self, item: i.Input | Event) -> None:
+    def _take(self, item: i.Input | Event | FlowNews) -> None:
+        if isinstance(item, FlowNews):
+            if self._flow is not None and not self._hanging_up:
+                self._flow.on_news(item)
+                self._pass_flow_end()
+            return
         if isinstance(item, Event):
             self._hanging_up = self._hanging_up or is_hanging_up(item)
             if self._flow is not None and not self._hanging_up:
-                self._flow.on_event(item, self._parts.clock.monotonic())
+                self._flow.on_event(item)
                 self._pass_flow_end()
             elif self._flow is not None:
                 self._flow.stop()
@@ -154,10 +168,9 @@ class CallRunner:
         self._step(item)
 
     def _pass_flow_end(self) -> None:
-        flow = self._flow
-        if flow is not None and flow.ended is not None and not flow.stopped:
-            flow.stop()
-            self._step(flow.ended)
+        ended = self._flow.take_end() if self._flow is not None else None
+        if ended is not None:
+            self._step(ended)
 
     def _step(self, item: i.Input) -> None:
         clock = self._parts.clock
@@ -170,6 +183,7 @@ class CallRunner:
             self._keep(notices)
         self._parts.seen(before, self.call)
         self._tell_log(before)
+        note(self.timeline, before, self.call, item, clock.wall())
         if self.call.channel_seen and not before.channel_seen and not self.call.ended:
             self._beside("keep_cause", lambda: self.switch.keep_hangup_cause(self.call.channel))
         for effect in effects:
@@ -184,6 +198,8 @@ class CallRunner:
             case Originate():
                 self.originated_in_epoch = self.switch.epoch
                 self._beside("originate", lambda: self._report(self.switch.originate(self.call, self.placement)))
+            case AnswerChannel():
+                self._beside("answer", self._answer)
             case Kill(cause, channel):
                 target = channel or self.call.channel
                 self._beside("kill", lambda: self._report(self.switch.kill(target, cause), own=channel is None))
@@ -224,21 +240,24 @@ class CallRunner:
         if not self.call.ended:  # a channel that is gone took its tap along
             self.switch.stop_tap(self.call.channel)
 
-    def _start_flow(self) -> None:
-        call, request = self.call, self.call.request
+    def _answer(self) -> None:
         try:
-            document = self._parts.flow(call.org_id, call.flow_id)
+            self.switch.answer(self.call.channel)
+        except CommandFailed:
+            self.post(i.ChannelGone())
+
+    def _start_flow(self) -> None:
+        call, parts = self.call, self._parts
+        try:
+            document = parts.flow(call.org_id, call.flow_id)
         except FlowError as error:
             self.post(i.FlowEnded(i.FlowResult.NOT_STARTED, str(error)))
             return
-        facts = Facts(
-            session_id=call.session_id,
-            destination=request.destination.value,
-            caller_id=request.caller_id or "",
-            verdict=str(call.analysis.result) if call.analysis is not None else "",
+        self._step(i.FlowBegan(document.version, document.fails_at_hangup))
+        self._flow = FlowHost(
+            lambda: self.call, document, self.switch, parts.services, self.timeline, parts.clock, self._beside, self.post
         )
-        self._flow = FlowRun(self.switch, call.channel)
-        self._flow.start(document, dict(request.variables), facts, self._parts.clock.monotonic())
+        self._flow.start()
         self._pass_flow_end()
 
     def _report(self, outcome: i.Input | None, own: bool = True) -> None:
@@ -274,6 +293,12 @@ class CallRunner:
             self._keep(())
         if self._dirty:
             self._log.error("call_lost_from_store", status=self.call.status, failure=self.call.failure)
+
+    def _keep_timeline(self) -> None:
+        try:
+            self._parts.keep_timeline(self.call, self.timeline)
+        except StoreError as error:
+            self._log.error("timeline_not_kept", error=str(error))
 
     def _abandon(self, error: Exception) -> None:
         clock = self._parts.clock

@@ -16,7 +16,8 @@ from fsbridge.call.model import Call
 from fsbridge.esl.commands import kill
 from fsbridge.esl.dialstring import DialStringError, Endpoint, OriginatePlan, Tap, originate
 from fsbridge.esl.errors import CommandError, CommandFailed, EslConnectionLost, EslError
-from fsbridge.ids import ActionId, ChannelUuid
+from fsbridge.flow.actions import OpenStream
+from fsbridge.ids import ActionId, ChannelUuid, new_uuid
 from fsbridge.node import Node
 from fsbridge.outcome import HangupInfo
 
@@ -107,18 +108,46 @@ class Switch:
         Raises CommandFailed.
         """
         node = self._reach()
-        node.api(fork.stop_command(channel))
+        node.api(fork.stop_command(channel, tap.bugname))
         reply = node.api(tap.command(channel))
         if not reply.startswith("+OK"):
             raise CommandFailed("uuid_audio_fork start", reply.strip())
 
-    def stop_tap(self, channel: ChannelUuid) -> None:
-        """End the audio tap."""
-        self._reach().api(fork.stop_command(channel))
+    def stop_tap(self, channel: ChannelUuid, name: str = fork.BUG_NAME) -> None:
+        """End an audio tap."""
+        self._reach().api(fork.stop_command(channel, name))
 
     def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
         """Start an application for a flow."""
         self._reach().execute(channel, action_id, app, arg)
+
+    def answer(self, channel: ChannelUuid) -> None:
+        """Answer a call that came in (tests/traces inbound_call_parked)."""
+        self._reach().execute(channel, ActionId(new_uuid()), "answer", "")
+
+    def break_off(self, channel: ChannelUuid) -> None:
+        """End what a flow plays or records."""
+        self._reach().api(f"uuid_break {channel} all")
+
+    def call_back(self, channel: ChannelUuid) -> None:
+        """Out of a bridge or a conference, back into park; `inline` needs no extension in the node's dialplan."""
+        self._reach().api(f"uuid_transfer {channel} park inline")
+
+    def start_bot(self, channel: ChannelUuid, stream: OpenStream) -> None:
+        """Fork the channel's audio to a voice bot. Raises CommandFailed; ValueError for a URL that is not allowed."""
+        node = self._reach()
+        node.api(fork.stop_command(channel, fork.BOT_NAME))
+        reply = node.api(fork.bot_command(channel, stream.url, stream.rate, dict(stream.metadata)))
+        if not reply.startswith("+OK"):
+            raise CommandFailed("uuid_audio_fork start", reply.strip())
+
+    def tell_bot(self, channel: ChannelUuid, message: object) -> None:
+        """A message to the bot; nobody learns whether it arrived."""
+        self._reach().api(fork.text_command(channel, message))
+
+    def stop_bot(self, channel: ChannelUuid) -> None:
+        """End the bot's fork."""
+        self._reach().api(fork.stop_command(channel, fork.BOT_NAME))
 
     def _reach(self) -> Node:
         if self._node is None:

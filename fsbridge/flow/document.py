@@ -14,20 +14,26 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fsbridge.flow import expression, template
+from fsbridge.flow import expectation, parts, template
 from fsbridge.flow.errors import FlowInvalid
-from fsbridge.flow.model import KINDS, Case, Defaults, FlowBody, FlowDocument, Gather, Speak, Step
+from fsbridge.flow.model import ENDS, KINDS, Defaults, Entries, FlowBody, FlowDocument, Step
+from fsbridge.flow.paths import Fault, idle_circles, unreached
+from fsbridge.flow.reading import FACTS, defines, entries, named, reads, sources, speeches, targets
 from fsbridge.flow.source import Path, Source, SourceError, read
 
 MAX_TOLD = 100
 """Faults that are told of one document; a report is read by people, and by callers who get it in an error's body."""
 
-FACTS = ("session_id", "destination", "caller_id", "verdict")
-"""Variables that every flow is given; nothing else may take their names."""
+_PARTS: list[type[BaseModel]] = [FlowBody, Step, Entries]
+_PARTS += [
+    part
+    for module in (parts, expectation)
+    for part in vars(module).values()
+    if isinstance(part, type) and issubclass(part, BaseModel)
+]
+_ALONE = Defaults(recordings_dir="/recordings", asr_engine="asr", asr_grammar="default")
+"""For a document that is checked without a configuration: what one may provide is taken to be there."""
 
-Fault = tuple[Path, str]
-
-_PARTS: tuple[type[BaseModel], ...] = (FlowBody, Step, Speak, Gather, Case)
 _KEYS = sorted({name for part in _PARTS for name in part.model_fields})
 _WORDS = {
     "missing": "is missing",
@@ -57,13 +63,14 @@ def parse(
 ) -> FlowDocument:
     """A document. Raises FlowInvalid with every fault as ``source:line: step id: field: what is wrong``.
 
-    With `call_variables`, names that the document does not define may come with the call and are no fault.
+    Without `defaults` the document is checked alone, as if the configuration provided for everything. With
+    `call_variables`, names that the document does not define may come with the call and are no fault.
     """
     try:
         read_source = read(text)
     except SourceError as error:
         raise FlowInvalid(tuple(f"{source}:{line}: {fault}" for line, fault in error.faults)) from error
-    defaults = defaults or Defaults()
+    defaults = defaults or _ALONE
     raw = read_source.value
     try:
         body = FlowBody.model_validate(raw)
@@ -162,8 +169,9 @@ def _meaning(body: FlowBody, defaults: Defaults, call_variables: bool) -> Iterat
         if step.id in places:
             yield ("steps", number, "id"), f"{step.id!r} stands twice"
         places.setdefault(step.id, number)
-    if body.entry is not None and body.entry not in places:
-        yield ("entry",), f"there is no step {body.entry!r}"
+    for path, target in entries(body):
+        if target not in places:
+            yield path, f"there is no step {target!r}"
     for name in body.variables:
         if name in FACTS:
             yield ("variables", name), "is a fact of the call; choose another name"
@@ -172,80 +180,42 @@ def _meaning(body: FlowBody, defaults: Defaults, call_variables: bool) -> Iterat
     if not call_variables:
         yield from _undefined(body)
     if len(places) == len(body.steps):
-        yield from _unreached(body, places)
-        yield from _idle_circles(body, places)
+        yield from unreached(body, places)
+        yield from idle_circles(body, places)
 
 
 def _meaning_of_step(number: int, step: Step, ids: Any, defaults: Defaults) -> Iterator[Fault]:
     here: Path = ("steps", number)
-    for field, target in _targets(step):
+    for field, target in targets(step):
         if target not in ids:
             near = difflib.get_close_matches(target, ids, 1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             yield (*here, *field), f"there is no step {target!r}{hint}"
-    for field, names in _reads(step):
+    for field, names in reads(step):
         if isinstance(names, str):
             yield (*here, *field), names
-    for name in (*(step.set or ()), *((step.gather.variable,) if step.gather else ())):
+    for field, name in named(step):
         if name in FACTS:
-            field = ("set", name) if step.set else ("gather", "variable")
             yield (*here, *field), f"{name!r} is a fact of the call; choose another name"
-    if step.hangup is not None and step.next is not None:
-        yield (*here, "next"), "nothing comes after a hangup; take it out"
+    if step.kind in ENDS and step.next is not None:
+        yield (*here, "next"), f"nothing comes after a {step.kind}; take it out"
+    if step.goto is not None and step.next is not None:
+        yield (*here, "next"), "a goto says itself what comes next; take it out"
     yield from (((*here, *field), fault) for field, fault in _lost_in_speech(step))
     yield from (((*here, *field), fault) for field, fault in _unplayable(step, defaults))
-
-
-def _targets(step: Step) -> Iterator[tuple[Path, str]]:
-    if step.next is not None:
-        yield ("next",), step.next
-    for outcome, target in step.on.items():
-        yield ("on", outcome), target
-    for number, case in enumerate(step.branch or ()):
-        yield ("branch", number, "next"), case.next
-
-
-def _reads(step: Step) -> Iterator[tuple[Path, set[str] | str]]:
-    """What a step reads: names, or in words why its text cannot be read."""
-    for field, text in _texts(step):
-        try:
-            yield field, template.names(text)
-        except template.TemplateError as error:
-            yield field, str(error)
-    for number, case in enumerate(step.branch or ()):
-        if case.when is not None:
-            try:
-                yield ("branch", number, "when"), expression.check(case.when)
-            except expression.ExpressionError as error:
-                yield ("branch", number, "when"), str(error)
-
-
-def _texts(step: Step) -> Iterator[tuple[Path, str]]:
-    yield from _sources(step)
-    if step.speak is not None:
-        yield ("speak",), step.speak.text
-    for name, value in (step.set or {}).items():
-        if isinstance(value, str):
-            yield ("set", name), value
-
-
-def _sources(step: Step) -> Iterator[tuple[Path, str]]:
-    if step.play is not None:
-        yield ("play",), step.play
-    if step.gather is not None:
-        for name, source in (("prompt", step.gather.prompt), ("invalid", step.gather.invalid)):
-            if source is not None:
-                yield ("gather", name), source
+    yield from (((*here, *field), fault) for field, fault in _unplaceable(step, defaults))
+    yield from (((*here, *field), fault) for field, fault in _bad_urls(step))
 
 
 def _lost_in_speech(step: Step) -> Iterator[tuple[Path, str]]:
-    if step.speak is not None and (lost := template.unspeakable(step.speak.text)):
-        yield ("speak",), f"{' '.join(lost[:20])} cannot be spoken; write the word instead"
+    for field, text in speeches(step):
+        if lost := template.unspeakable(text):
+            yield field, f"{' '.join(lost[:20])} cannot be spoken; write the word instead"
 
 
 def _unplayable(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:
     """A source without variables is known now."""
-    for field, source in _sources(step):
+    for field, source in sources(step):
         if "{{" not in source:
             try:
                 template.playable(source, defaults.prompts_dir)
@@ -253,58 +223,34 @@ def _unplayable(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:
                 yield field, str(error)
 
 
+def _unplaceable(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:
+    """What the configuration does not provide for."""
+    if (step.record is not None or step.recording is not None) and defaults.recordings_dir is None:
+        yield (step.kind,), "no recordings are kept here: set flows.recordings_dir to a folder on the node"
+    speech = step.gather.speech if step.gather is not None else None
+    if speech is not None and not (speech.engine or defaults.asr_engine):
+        yield ("gather", "speech"), "no speech recogniser is configured: name an engine, or set flows.asr_engine"
+    elif speech is not None and not (speech.grammar or defaults.asr_grammar):
+        yield ("gather", "speech"), "has no grammar: name one, or set flows.asr_grammar"
+    if step.expect is not None and step.expect.transcript is not None and defaults.asr_engine is None:
+        yield ("expect", "transcript"), "no speech recogniser is configured: set flows.asr_engine"
+
+
+def _bad_urls(step: Step) -> Iterator[tuple[Path, str]]:
+    """A URL's host is the document's own, so it can be judged now; variables are put in as a stand-in."""
+    for kind, schemes in (("request", ("https", "http")), ("stream", ("wss", "ws"))):
+        part = getattr(step, kind)
+        if part is not None:
+            try:
+                stand_in = dict.fromkeys(template.names(part.url), "x")
+                template.render_url(template.flattened(part.url), stand_in, schemes)
+            except template.TemplateError as error:
+                yield (kind, "url"), str(error)
+
+
 def _undefined(body: FlowBody) -> Iterator[Fault]:
-    defined = {*FACTS, *body.variables}
-    for step in body.steps:
-        defined |= set(step.set or ()) | ({step.gather.variable} if step.gather else set())
+    defined = {*FACTS, *body.variables}.union(*map(defines, body.steps))
     for number, step in enumerate(body.steps):
-        for field, names in _reads(step):
+        for field, names in reads(step):
             if not isinstance(names, str) and names - defined:
                 yield ("steps", number, *field), f"nothing defines {', '.join(sorted(names - defined))}"
-
-
-def _unreached(body: FlowBody, places: dict[str, int]) -> Iterator[Fault]:
-    todo = [places.get(body.entry or "", 0)]
-    reached: set[int] = set()
-    while todo:
-        number = todo.pop()
-        if number in reached or number >= len(body.steps):
-            continue
-        reached.add(number)
-        step = body.steps[number]
-        todo += [places[target] for _, target in _targets(step) if target in places]
-        if step.hangup is None and step.next is None and not _always_leaves(step):
-            todo.append(number + 1)
-    for number in range(len(body.steps)):
-        if number not in reached:
-            yield ("steps", number), "is never reached; name it in next, on or branch, or take it out"
-
-
-def _always_leaves(step: Step) -> bool:
-    return step.branch is not None and any(case.when is None for case in step.branch)
-
-
-def _idle_circles(body: FlowBody, places: dict[str, int]) -> Iterator[Fault]:
-    """Steps that do nothing on the channel and lead, without a condition, back to themselves."""
-    after = [_only_way(step, number, places) for number, step in enumerate(body.steps)]
-    seen: set[int] = set()
-    for begin in range(len(after)):
-        way: list[int] = []
-        number: int | None = begin
-        while number is not None and number < len(after) and number not in seen:
-            seen.add(number)
-            way.append(number)
-            number = after[number]
-        if number in way:
-            circle = way[way.index(number) :]
-            names = ", ".join(body.steps[each].id for each in circle[:5])
-            yield ("steps", circle[0]), f"goes round for ever without doing anything ({names})"
-
-
-def _only_way(step: Step, number: int, places: dict[str, int]) -> int | None:
-    if step.set is not None:
-        target = step.on.get("done", step.next)
-        return number + 1 if target is None else places.get(target)
-    if step.branch is not None and step.branch[0].when is None:
-        return places.get(step.branch[0].next)
-    return None

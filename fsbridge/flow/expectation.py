@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from fsbridge.flow.parts import Part, Short, Wait_s
+from fsbridge.flow.parts import Part, Short, WaitSeconds
 
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 
@@ -30,7 +30,9 @@ class Tone(Part):
     """A steady tone near a frequency (Hz), for at least so long."""
 
     frequency: Annotated[float, BeforeValidator(lambda v: float(v) if type(v) is int else v), Field(ge=200, le=3_400)]
-    tolerance: Annotated[float, BeforeValidator(lambda v: float(v) if type(v) is int else v), Field(gt=0, le=500)] = 30.0
+    tolerance: Annotated[float, BeforeValidator(lambda v: float(v) if type(v) is int else v), Field(gt=0, le=500)] = (
+        30.0
+    )
     min_ms: Milliseconds = 100
 
 
@@ -75,7 +77,7 @@ class Expectation(Part):
     verdict: Literal["live_person", "answering_machine", "fax", "unknown"] | None = None
     audio_like: AudioLike | None = None
     transcript: Short | None = Field(None, description="a regular expression over what a recogniser understood")
-    timeout: Wait_s = 10.0
+    timeout: WaitSeconds = 10.0
 
     @field_validator("audio_like", mode="before")
     @classmethod

@@ -1,139 +1,134 @@
-"""What a flow document is. Pure shapes; `flow.document` reads and checks one.
+"""What a flow document is. Pure shapes; `flow.document` reads and checks one, `flow.parts` has the kinds' own shapes.
 
-Every step has an `id` and exactly one kind (`play`, `speak`, `pause`, `gather`, `set`, `branch`, `hangup`). After a
-step comes the one that `on` names for its outcome, else the one that `next` names, else the next in the list; after
-the last one the flow is finished and the call is hung up.
+Every step has an `id` and exactly one kind. After a step comes the one that `on` names for its outcome, else the one
+that `next` names, else the next in the list; after the last one the flow is finished and the call is hung up.
 """
 
 from __future__ import annotations
 
-import difflib
-import re
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from fsbridge.esl.causes import CAUSES
-
-StepId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
-Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
-Text = Annotated[str, Field(min_length=1, max_length=4_000)]
-Voice = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+from fsbridge.flow.expectation import Expectation
+from fsbridge.flow.parts import (
+    Bridge,
+    Case,
+    Conference,
+    End,
+    Gather,
+    HangupCause,
+    Language,
+    LongSeconds,
+    Menu,
+    Notify,
+    Part,
+    Record,
+    Request,
+    Say,
+    SendDtmf,
+    Speech,
+    StepId,
+    Stream,
+    Text,
+    Transfer,
+    Variable,
+    Voice,
+    WaitFor,
+    WaitSeconds,
+)
 
 MAX_STEPS = 1_000
 MAX_CASES = 100
 
-KINDS = ("play", "speak", "pause", "gather", "set", "branch", "hangup")
+DONE, FAILED, TIMEOUT, MISSING = "done", "failed", "timeout", "missing"
+
 OUTCOMES: dict[str, tuple[str, ...]] = {
-    "play": ("done", "missing", "failed"),
-    "speak": ("done", "failed"),
-    "pause": ("done",),
-    "gather": ("done", "timeout", "failed"),
-    "set": ("done",),
+    "play": (DONE, MISSING, FAILED),
+    "speak": (DONE, FAILED),
+    "say": (DONE, FAILED),
+    "pause": (DONE,),
+    "gather": (DONE, TIMEOUT, FAILED),
+    "menu": (TIMEOUT, FAILED),
+    "record": (DONE, "empty", FAILED),
+    "recording": (DONE, FAILED),
+    "wait_for": (DONE, TIMEOUT, FAILED),
+    "expect": (DONE, FAILED),
+    "set": (DONE, FAILED),
     "branch": (),
+    "goto": (),
+    "request": (DONE, "refused", FAILED),
+    "transfer": (FAILED,),
+    "bridge": (DONE, "busy", "no_answer", FAILED),
+    "conference": (DONE, FAILED),
+    "send_dtmf": (DONE, FAILED),
+    "stream": (DONE, "bot_gone", FAILED),
+    "notify": (DONE, FAILED),
     "hangup": (),
+    "end": (),
 }
 """What a step of each kind may come to; `on` names a step for each. An outcome but `done` without one breaks the flow,
-except a gather's timeout, which goes on."""
+except those of GOES_ON."""
+
+KINDS = tuple(OUTCOMES)
+
+GOES_ON = frozenset(
+    {("gather", TIMEOUT), ("wait_for", TIMEOUT), ("record", "empty"), ("bridge", "busy"), ("bridge", "no_answer")}
+)
+"""Outcomes that the far end brings about, not a fault: without a step of their own the flow goes on with the next."""
+
+ENDS = frozenset({"hangup", "end", "transfer"})
+"""Kinds after which nothing comes."""
+
+Recording = Literal["start", "stop"]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+def _truth(value: Any) -> Any:
+    # YAML 1.1 reads `on` and `off` as true and false.
+    if isinstance(value, (bool, str)):
+        return {True: "start", False: "stop", "on": "start", "off": "stop"}.get(value, value)
+    return value
 
 
-class Speak(_Part):
-    """Text to speech by the node's engine."""
-
-    text: Text
-    voice: Voice | None = None
-    engine: Voice | None = None
-
-
-class Gather(_Part):
-    """Digits into a variable; times in seconds.
-
-    `pattern` is a regular expression that the node looks for in the digits, e.g. ``[12]``; their count is bounded by
-    `min` and `max`.
-    """
-
-    variable: Variable
-    min: int = Field(1, ge=1, le=32)
-    max: int = Field(1, ge=1, le=32)
-    prompt: Text | None = None
-    invalid: Text | None = None
-    timeout: float = Field(5.0, gt=0, le=120)
-    digit_timeout: float = Field(2.0, gt=0, le=60)
-    terminators: str = Field("#", pattern=r"^[0-9*#]{0,12}$")
-    retries: int = Field(0, ge=0, le=9)
-    pattern: str | None = Field(None, pattern=r"^[0-9*#\[\]()|?+d\\^-]{1,60}$")
-
-    @field_validator("timeout", "digit_timeout", mode="before")
-    @classmethod
-    def _whole_numbers_too(cls, value: Any) -> Any:
-        return float(value) if type(value) is int else value
-
-    @field_validator("pattern")
-    @classmethod
-    def _readable(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                re.compile(value)
-            except re.error as error:
-                raise ValueError(f"is no regular expression: {error}") from error
-        return value
-
-    @model_validator(mode="after")
-    def _bounds(self) -> Gather:
-        if self.min > self.max:
-            raise ValueError(f"min ({self.min}) is above max ({self.max})")
-        return self
-
-
-def _speech(value: Any) -> Any:
-    if not isinstance(value, (str, dict)):
-        raise ValueError("must be text, or a mapping with the key text")
-    return {"text": value} if isinstance(value, str) else value
-
-
-class Case(_Part):
-    """One way of a branch: the first whose condition holds is taken; one without `when` always holds."""
-
-    when: str | None = Field(None, min_length=1, max_length=500)
-    next: StepId
-
-
-class Step(_Part):
+class Step(Part):
     """One step; exactly one of the kinds is given."""
 
     id: StepId
     play: Text | None = None
-    speak: Annotated[Speak, BeforeValidator(_speech, json_schema_input_type=Speak | Text)] | None = None
-    pause: Annotated[float, Field(gt=0, le=300)] | None = None
+    speak: Speech | None = None
+    say: Say | None = None
+    pause: WaitSeconds | None = None
     gather: Gather | None = None
+    menu: Menu | None = None
+    record: Record | None = None
+    recording: Annotated[Recording, BeforeValidator(_truth)] | None = None
+    wait_for: WaitFor | None = None
+    expect: Expectation | None = None
     set: dict[Variable, Any] | None = None
     branch: Annotated[tuple[Case, ...], Field(min_length=1, max_length=MAX_CASES)] | None = None
-    hangup: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,47}$")] | None = None
+    goto: StepId | None = None
+    request: Request | None = None
+    transfer: Transfer | None = None
+    bridge: Bridge | None = None
+    conference: Conference | None = None
+    send_dtmf: SendDtmf | None = None
+    stream: Stream | None = None
+    notify: Notify | None = None
+    hangup: HangupCause | None = None
+    end: End | None = None
     next: StepId | None = None
     on: dict[str, StepId] = Field(default_factory=dict)
-
-    @field_validator("pause", mode="before")
-    @classmethod
-    def _whole_seconds_too(cls, value: Any) -> Any:
-        return float(value) if type(value) is int else value
 
     @field_validator("branch", mode="before")
     @classmethod
     def _a_list(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
-    @field_validator("hangup")
+    @field_validator("send_dtmf", mode="before")
     @classmethod
-    def _known_cause(cls, value: str | None) -> str | None:
-        if value is not None and value not in CAUSES:
-            near = difflib.get_close_matches(value, CAUSES, 1)
-            raise ValueError(f"{value!r} is no hang-up cause" + (f"; did you mean {near[0]}?" if near else ""))
-        return value
+    def _digits_alone(cls, value: Any) -> Any:
+        return {"digits": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_kind(self) -> Step:
@@ -141,26 +136,41 @@ class Step(_Part):
         if len(given) != 1:
             what = "none" if not given else " and ".join(given)
             raise ValueError(f"a step has exactly one of {', '.join(KINDS)}; this one has {what}")
-        unknown = sorted(set(self.on) - set(OUTCOMES[given[0]]))
+        unknown = sorted({*self.on} - {*OUTCOMES[given[0]]})
         if unknown:
             known = ", ".join(OUTCOMES[given[0]]) or "none"
             raise ValueError(f"on: {given[0]} has no outcome {unknown[0]!r}; it has {known}")
         return self
 
-    @property
+    @cached_property
     def kind(self) -> str:
         """Which of KINDS this step is."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
 
-class FlowBody(_Part):
+class Entries(Part):
+    """Where a flow begins, by who answered; `default` for every other call."""
+
+    live_person: StepId | None = None
+    answering_machine: StepId | None = None
+    unknown: StepId | None = None
+    default: StepId | None = None
+
+
+class FlowBody(Part):
     """The document as it is written."""
 
     name: str = Field("", max_length=200)
     voice: Voice | None = None
     engine: Voice | None = None
+    language: Language = "en"
     variables: dict[Variable, Any] = Field(default_factory=dict, description="defaults; the call's own go over them")
-    entry: StepId | None = Field(None, description="the first step; the list's first when absent")
+    entry: StepId | Entries | None = Field(None, description="the first step; the list's first when absent")
+    on_hangup: Literal["complete", "fail"] | None = Field(
+        None,
+        description="what a call is whose far end hangs up before the flow's end; fail where a step expects",
+    )
+    max_duration: LongSeconds = Field(3_600.0, description="seconds after which the flow is broken off")
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=MAX_STEPS)]
 
     @field_validator("steps", mode="before")
@@ -169,15 +179,19 @@ class FlowBody(_Part):
         return tuple(value) if isinstance(value, list) else value
 
 
-class Defaults(_Part):
+class Defaults(Part):
     """What the service's configuration adds to every flow."""
 
     engine: str = "flite"
     voice: str = "slt"
     prompts_dir: str | None = None
+    recordings_dir: str | None = None
+    recordings_url: str | None = None
+    asr_engine: str | None = None
+    asr_grammar: str | None = None
 
 
-class FlowDocument(_Part):
+class FlowDocument(Part):
     """A checked document. `version` is a hash of its text: it changes exactly when the document does."""
 
     body: FlowBody
@@ -189,7 +203,28 @@ class FlowDocument(_Part):
         """Where each step stands in the list."""
         return {step.id: number for number, step in enumerate(self.body.steps)}
 
-    @property
-    def entry(self) -> int:
-        """Where the flow begins."""
-        return self.places[self.body.entry] if self.body.entry is not None else 0
+    @cached_property
+    def listens(self) -> bool:
+        """Whether the flow has to hear the far end: the audio goes to a detector while it runs."""
+        return any(_listens(step) for step in self.body.steps)
+
+    @cached_property
+    def fails_at_hangup(self) -> bool:
+        """Whether a far end that hangs up before the flow's end makes the call a failed one."""
+        if self.body.on_hangup is not None:
+            return self.body.on_hangup == "fail"
+        return any(step.expect is not None for step in self.body.steps)
+
+    def entry(self, verdict: str) -> int:
+        """Where the flow begins for a call with this verdict ("" for none)."""
+        first = self.body.entry
+        if isinstance(first, Entries):
+            own = getattr(first, verdict, None) if verdict in ("live_person", "answering_machine", "unknown") else None
+            first = own or first.default
+        return self.places[first] if first is not None else 0
+
+
+def _listens(step: Step) -> bool:
+    if step.wait_for is not None:
+        return step.wait_for.dtmf is None
+    return step.expect is not None and step.expect.listens

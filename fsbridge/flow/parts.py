@@ -5,11 +5,14 @@ Times are seconds. A text may hold ``{{ variables }}`` (`flow.template`); what h
 
 from __future__ import annotations
 
+import difflib
 import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from fsbridge.esl.causes import CAUSES
 
 StepId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
@@ -27,14 +30,20 @@ def _as_float(value: Any) -> Any:
     return float(value) if type(value) is int else value
 
 
-def seconds(low: float, high: float) -> Any:
-    """A type for seconds from `low` (not included) to `high`; whole numbers may be written without a point."""
-    return Annotated[float, BeforeValidator(_as_float), Field(gt=low, le=high)]
+ShortSeconds = Annotated[float, BeforeValidator(_as_float), Field(gt=0, le=60)]
+"""Whole numbers may be written without a point."""
+WaitSeconds = Annotated[float, BeforeValidator(_as_float), Field(gt=0, le=300)]
+LongSeconds = Annotated[float, BeforeValidator(_as_float), Field(gt=0, le=7_200)]
 
 
-Short_s = seconds(0, 60)
-Wait_s = seconds(0, 300)
-Long_s = seconds(0, 7_200)
+def _known_cause(value: str) -> str:
+    if value not in CAUSES:
+        near = difflib.get_close_matches(value, CAUSES, 1)
+        raise ValueError(f"{value!r} is no hang-up cause" + (f"; did you mean {near[0]}?" if near else ""))
+    return value
+
+
+HangupCause = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,47}$"), AfterValidator(_known_cause)]
 
 
 class Part(BaseModel):
@@ -114,7 +123,7 @@ class Gather(Prompted):
     variable: Variable
     min: int = Field(1, ge=1, le=32)
     max: int = Field(1, ge=1, le=32)
-    digit_timeout: Short_s = 2.0
+    digit_timeout: ShortSeconds = 2.0
     terminators: Terminators = "#"
     pattern: str | None = Field(None, pattern=r"^[0-9*#\[\]()|?+d\\^-]{1,60}$")
     secret: bool = False
@@ -159,8 +168,8 @@ class Record(Part):
     """The far end's voice into a file of the node; its URL (or path) into `variable`."""
 
     variable: Variable = "recording"
-    max: Long_s = 60.0
-    silence: Short_s = Field(3.0, description="seconds of silence that end it")
+    max: LongSeconds = 60.0
+    silence: ShortSeconds = Field(3.0, description="seconds of silence that end it")
     threshold: int = Field(200, ge=0, le=10_000, description="energy below which FreeSWITCH takes a sound for silence")
     beep: bool = True
     terminators: Terminators = "#"
@@ -172,9 +181,9 @@ class WaitFor(Part):
     beep: Literal[True] | None = None
     greeting_end: Literal[True] | None = None
     speech: Literal[True] | None = None
-    silence: seconds(0, 60) | None = None  # type: ignore[valid-type]
+    silence: ShortSeconds | None = None
     dtmf: Annotated[str, Field(pattern=r"^[0-9*#]{1,32}$")] | Literal[True] | None = None
-    timeout: Wait_s = 30.0
+    timeout: WaitSeconds = 30.0
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
@@ -199,7 +208,7 @@ class Request(Part):
         default_factory=dict, max_length=20
     )
     body: Any = None
-    timeout: Short_s = 10.0
+    timeout: ShortSeconds = 10.0
     retries: int = Field(0, ge=0, le=5)
     variable: Variable = "response"
 
@@ -218,8 +227,8 @@ class Bridge(Part):
     to: Annotated[str, Field(min_length=1, max_length=300)]
     trunk: Word | None = None
     caller_id: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    timeout: Wait_s = 30.0
-    max: Long_s = Field(7_200.0, description="how long the two may talk")
+    timeout: WaitSeconds = 30.0
+    max: LongSeconds = Field(7_200.0, description="how long the two may talk")
 
 
 class Conference(Part):
@@ -227,7 +236,7 @@ class Conference(Part):
 
     room: Annotated[str, Field(min_length=1, max_length=100)]
     profile: Word = "default"
-    max: Long_s = 7_200.0
+    max: LongSeconds = 7_200.0
 
 
 class SendDtmf(Part):
@@ -243,8 +252,9 @@ class Stream(Part):
     url: Annotated[str, Field(min_length=6, max_length=500)]
     rate: Literal["8k", "16k"] = "8k"
     metadata: dict[Variable, Any] = Field(default_factory=dict, max_length=50)
-    connect_timeout: Short_s = 5.0
-    max: Long_s = 1_800.0
+    context: Word = Field("default", description="the dialplan context that the bot may transfer to")
+    connect_timeout: ShortSeconds = 5.0
+    max: LongSeconds = 1_800.0
 
 
 class Notify(Part):
@@ -258,7 +268,7 @@ class End(Part):
     """The end of the flow, with what it found out (`flowResult`)."""
 
     result: Any = None
-    cause: str = "NORMAL_CLEARING"
+    cause: HangupCause = "NORMAL_CLEARING"
 
 
 class Case(Part):

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from fsbridge.flow.expression import lookup
 
@@ -20,12 +21,15 @@ _OPEN = re.compile(r"\{\{|\}\}")
 MAX_TEXT = 8_000
 """Characters that a template may grow to: `set` in a circle could double a text until memory ends."""
 MAX_SPEECH = 2_000
+MAX_URL = 2_000
+MAX_DEPTH = 20
 _LARGEST = 10**30
 """Python refuses to write very large integers at all; nobody has a use for one here."""
 
 _FILE = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[0-9]{1,7})")
 _URL = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SPOKEN = frozenset(" .,:!?()-+%&@/#*€£\u2019")
 _PAUSES = frozenset("'\";\u2018\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026\u2013\u2014")
 """Punctuation that may stand in a document's text though only a pause (of ' its typographic form) remains."""
@@ -78,9 +82,76 @@ def _plain(name: str, value: Any) -> str:
             raise TemplateError(f"variable {name!r} is no text or number")
 
 
+def render_data(value: Any, variables: Mapping[str, Any], depth: int = 0) -> Any:
+    """A document's data with the variables put into its texts; a text that is one place alone keeps the value's type.
+
+    Raises TemplateError as `render` does, and for data nested deeper than MAX_DEPTH.
+    """
+    if depth > MAX_DEPTH:
+        raise TemplateError(f"data may be nested {MAX_DEPTH} deep")
+    match value:
+        case str():
+            alone = _PLACE.fullmatch(value)
+            if alone is None:
+                return render(value, variables)
+            found = lookup(alone[1], variables)
+            if found is None:
+                raise TemplateError(f"variable {alone[1]!r} is not defined")
+            return found
+        case Mapping():
+            return {name: render_data(each, variables, depth + 1) for name, each in value.items()}
+        case list() | tuple():
+            return [render_data(each, variables, depth + 1) for each in value]
+        case _:
+            return value
+
+
+def data_names(value: Any) -> set[str]:
+    """The variables that a document's data read. Raises TemplateError when braces are no template."""
+    match value:
+        case str():
+            return names(value)
+        case Mapping():
+            return set().union(*map(data_names, value.values()))
+        case list() | tuple():
+            return set().union(*map(data_names, value))
+        case _:
+            return set()
+
+
+def render_url(text: str, variables: Mapping[str, Any], schemes: Sequence[str]) -> str:
+    """A URL whose variables are percent-coded, so that data stay inside their part of it.
+
+    The host and port are the document's own: a variable may stand behind them only. Raises TemplateError.
+    """
+    scheme, found, rest = text.partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if not found or scheme not in schemes:
+        raise TemplateError(f"a URL begins with {' or '.join(f'{each}://' for each in schemes)}")
+    if not _HOST.fullmatch(host):
+        raise TemplateError(f"{host[:80]!r} is no host: it stands in the flow as it is, without variables or a user")
+    parts = _PLACE.sub(lambda m: quote(_plain(m[1], lookup(m[1], variables)), safe=""), rest)
+    url = f"{scheme}://{parts}"
+    if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
+        raise TemplateError(f"the URL has more than {MAX_URL} characters, or one that no URL may have")
+    return url
+
+
+def word(text: str, grammar: re.Pattern[str], what: str) -> str:
+    """The text, if the grammar allows all of it. Raises TemplateError."""
+    if grammar.fullmatch(text) is None:
+        raise TemplateError(f"{text[:80]!r} is not allowed as {what}")
+    return text
+
+
 def literal(text: str) -> str:
     """What the document itself says in a template: the text without its places."""
     return _PLACE.sub("", text)
+
+
+def flattened(text: str) -> str:
+    """The template with dotted places cut to their first name, for trying it out with stand-ins."""
+    return _PLACE.sub(lambda match: f"{{{{ {match[1].split('.')[0]} }}}}", text)
 
 
 def unspeakable(text: str) -> str:

@@ -13,10 +13,12 @@ from gevent.event import Event as Flag
 from amd_model.verdict import AmdEvent, EventKind, Verdict, encode_event
 from fsbridge.call import inputs as i
 from fsbridge.call.effects import Notice
+from fsbridge.call.flowhost import FlowServices
 from fsbridge.call.machine import Limits
 from fsbridge.call.model import Call, Status
 from fsbridge.call.runner import MAILBOX, CallRunner, Parts
 from fsbridge.call.switch import Placement
+from fsbridge.call.timeline import Timeline
 from fsbridge.clock import SystemClock
 from fsbridge.esl.dialstring import Tap
 from fsbridge.esl.errors import CommandFailed, EslConnectionLost
@@ -93,6 +95,13 @@ class HandSwitch:
             self.runner.post(each)
 
 
+def _none(*_: object) -> Any:
+    raise ValueError("this flow needs nothing of the house")
+
+
+SERVICES = FlowServices(fetch=_none, dial=_none, tell=_none, ears=lambda call, document: None, reference=_none)
+
+
 class Bench:
     """A runner, its hand-played switch, and what was kept."""
 
@@ -105,6 +114,7 @@ class Bench:
         other_worker: str | None = None,
     ) -> None:
         self.kept: list[tuple[Status, tuple[Notice, ...]]] = []
+        self.timeline: list[Any] = []
         self.supervisor = Supervisor()
         self.switch = HandSwitch()
         self._faults = store_faults
@@ -117,6 +127,8 @@ class Bench:
             lambda before, after: None,
             lambda org, flow_id: self._flow(flow),
             lambda url: other_worker,
+            SERVICES,
+            self._keep_timeline,
         )
         self.runner = CallRunner(call, Placement(None, None, 1, tap), self.switch, parts)  # type: ignore[arg-type]
         self.switch.runner = self.runner
@@ -126,6 +138,9 @@ class Bench:
             self._faults -= 1
             raise StoreError("disk full")
         self.kept.append((call.status, notices))
+
+    def _keep_timeline(self, call: Call, timeline: Timeline) -> None:
+        self.timeline = timeline.events()
 
     @staticmethod
     def _flow(flow: str | Exception) -> Any:

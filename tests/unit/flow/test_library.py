@@ -12,8 +12,9 @@ import pytest
 from gevent.pool import Group
 
 from fsbridge.flow import library as module
+from fsbridge.flow.entry import Expected, FlowConflict, LibraryError, TooManyFlows
 from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing
-from fsbridge.flow.library import Expected, FlowConflict, FlowLibrary, LibraryError, TooManyFlows
+from fsbridge.flow.library import FlowLibrary
 from fsbridge.flow.source import MAX_BYTES
 from fsbridge.ids import FlowId, OrgId
 from fsbridge.settings import FlowSettings
