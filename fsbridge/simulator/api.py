@@ -142,7 +142,7 @@ def _show(node: Node, argument: str) -> str:
 
 def _row(node: Node, channel: Channel) -> dict[str, str]:
     created = channel.times["created"] // 1_000_000
-    name, number = (channel.number, channel.number) if channel.flipped else (channel.caller_name, channel.caller_number)
+    name, number = channel.shown_caller()
     codec = channel.media
     return {
         "uuid": channel.uuid,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from fsbridge.simulator import causes, wire
 from fsbridge.simulator.apps import schedule_hangup, send_digits
+from fsbridge.simulator.apps_bridge import bridge_existing
 from fsbridge.simulator.channel import Channel
 from fsbridge.simulator.channel_headers import all_headers
 from fsbridge.simulator.execution import Message
@@ -141,6 +142,17 @@ def _broadcast(node: Node, channel: Channel, rest: str) -> str:
     return "+OK Message sent\n"
 
 
+def _bridge(node: Node, argument: str) -> str:
+    words = argument.split()
+    if len(words) < 2:
+        return "-USAGE: <uuid> <other_uuid>\n"
+    first, second = node.live(words[0]), node.live(words[1])
+    if first is None or second is None or first is second or not (first.answered and second.answered):
+        return "-ERR Invalid uuid\n"
+    bridge_existing(first, second)
+    return f"+OK {second.uuid}\n"
+
+
 def _sched_hangup(node: Node, argument: str) -> str:
     words = argument.split()
     if len(words) < 2:
@@ -203,6 +215,7 @@ def _fork_start(node: Node, channel: Channel, words: list[str]) -> str:
 CHANNEL_COMMANDS: dict[str, Callable[[Node, str], str]] = {
     "sched_hangup": _sched_hangup,
     "uuid_audio_fork": _audio_fork,
+    "uuid_bridge": _bridge,
     "uuid_broadcast": _live(_broadcast, "-USAGE: <uuid> <path> [aleg|bleg|holdb|both]\n", least=2),
     "uuid_break": _live(_break, "-USAGE: <uuid> [all]\n"),
     "uuid_dump": _dump,

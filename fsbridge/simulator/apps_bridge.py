@@ -8,6 +8,7 @@ mod_dptools' source.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -66,8 +67,7 @@ def disconnect(first: Channel, second: Channel) -> None:
     for one in (first, second):
         one.said.unfeed(one.sample())
         one.on_digit = lambda digit: None
-        for name in ("bridge_to", "signal_bond"):
-            one.variables.pop(name, None)
+        one.variables.pop("bridge_to", None)
 
 
 class _Dialling:
@@ -135,9 +135,9 @@ def _dial(channel: Channel, argument: str, dialling: _Dialling) -> str:
     variables = channel.variables
     if "ignore_early_media" in variables:
         dial = replace(dial, variables={"ignore_early_media": variables["ignore_early_media"], **dial.variables})
-    number = channel.number if channel.flipped else channel.caller_number
-    number = variables.get("effective_caller_id_number", number)
-    name = variables.get("effective_caller_id_name", number if channel.flipped else channel.caller_name)
+    shown = channel.shown_caller()
+    number = variables.get("effective_caller_id_number", shown[1])
+    name = variables.get("effective_caller_id_name", shown[0])
     caller = (
         dial.variables.get("origination_caller_id_name", name),
         dial.variables.get("origination_caller_id_number", number),
@@ -196,6 +196,8 @@ def _bridged(channel: Channel, other: Channel, dialling: _Dialling) -> App:
             break
         channel.execution.digits.clear()
     disconnect(channel, other)
+    for one in (channel, other):
+        one.variables.pop("signal_bond", None)
     other.hang_up(channel.cause or "NORMAL_CLEARING", at_once=True)
     channel.variables["bridge_hangup_cause"] = other.cause
     channel.other = None
@@ -228,3 +230,72 @@ def _failed(channel: Channel, cause: str, other: Channel | None) -> str:
     if allowed != "true" and cause not in allowed.upper().split(","):
         channel.hang_up(cause, in_thread=True)
     return ""
+
+
+def bridge_existing(first: Channel, second: Channel) -> None:
+    """`uuid_bridge`: take two answered legs from whatever they run and connect them; each ends with the other."""
+    pair = _Pair(first, second)
+    first.other, second.other = (second, "originatee"), (first, "originator")
+    for one, other in ((first, second), (second, first)):
+        one.variables["signal_bond"] = other.uuid
+        one.variables["bridge_channel"] = other.name
+        one.profile = replace(one.profile, index=one.profile.index + 1)
+    second.displayed = first.number
+    for one in (first, second):
+        one.execution.leave(lambda one=one: pair.ready(one))  # type: ignore[misc]
+
+
+class _Pair:
+    """Two legs on their way to each other: the bridge begins when both have left what they ran."""
+
+    def __init__(self, first: Channel, second: Channel) -> None:
+        self._legs = (first, second)
+        self._waiting = [first, second]
+        self._told: list[Header] = []
+
+    def ready(self, channel: Channel) -> None:
+        for state in ("CS_HIBERNATE", "CS_RESET", "CS_SOFT_EXECUTE"):
+            channel.set_state(state)
+        channel.on_hangup = self._ended_by(channel)
+        self._waiting.remove(channel)
+        if not self._waiting:
+            channel.node.scheduler.call_later(FRAME_SECONDS, self._begin)
+
+    def _begin(self) -> None:
+        first, second = self._legs
+        if first.hung_up or second.hung_up:
+            for one in self._legs:
+                one.hang_up("NORMAL_CLEARING")
+            return
+        for one, other in ((first, second), (second, first)):
+            one.fire("CHANNEL_EXECUTE", [("Application", "uuid_bridge"), ("Application-Data", other.uuid)])
+        self._told = connect(first, second)
+        first.fire("CHANNEL_BRIDGE", before=self._told)
+        second.belong_to(first)
+        second.set_state("CS_EXCHANGE_MEDIA")
+        tell_partner(first, second)
+        tell_partner(second, first)
+
+    def _ended_by(self, channel: Channel) -> Callable[[], None]:
+        """What else the leg's own far side does at its end, and then the other leg's end."""
+        before = channel.on_hangup
+
+        def ended() -> None:
+            before()
+            first, second = self._legs
+            other = second if channel is first else first
+            if not self._waiting:
+                disconnect(first, second)
+            channel.node.scheduler.call_later(FRAME_SECONDS, lambda: self._follow(first, other))
+
+        return ended
+
+    def _follow(self, first: Channel, other: Channel) -> None:
+        if other.hung_up:
+            return
+        if not self._waiting and first is other:
+            for name in ("bridge_hangup_cause", "last_bridge_hangup_cause"):
+                first.variables[name] = self._legs[1].cause
+            first.fire("CHANNEL_UNBRIDGE", before=self._told)
+            first.set_state("CS_EXECUTE")
+        other.hang_up("NORMAL_CLEARING", at_once=True)

@@ -47,11 +47,11 @@ class Room:
     def _tell(self, action: str, *more: Header) -> None:
         self._node.fire("CUSTOM", [*self._about(), ("Action", action), *more], subclass=_MAINTENANCE)
 
-    def _tell_of(self, channel: Channel, action: str, *more: Header) -> None:
+    def _tell_of(self, channel: Channel, number: int, action: str, *more: Header) -> None:
         """An event of one member."""
         before = [*self._about(), ("Floor", "true" if channel is self.floor else "false")]
-        member = [("Member-ID", str(self.members.get(channel, 0))), ("Member-Type", "member"), ("Action", action)]
-        channel.fire("CUSTOM", [*member, *more], before=before, subclass=_MAINTENANCE)
+        member = [("Member-ID", str(number)), ("Member-Type", "member"), ("Action", action)]
+        channel.fire("CUSTOM", [*member, *more], variables=False, before=before, subclass=_MAINTENANCE)
 
     def _presence(self) -> None:
         count = len(self.members)
@@ -66,7 +66,7 @@ class Room:
         if len(self.members) == 1:
             # Told alone: the node has no such sound file.
             self._tell("play-file", ("File", "conference/conf-alone.wav"), ("Error", "File could not be played"))
-        self._tell_of(channel, "add-member")
+        self._tell_of(channel, self._ids, "add-member")
         self._presence()
         if self.floor is None:
             self._node.scheduler.call_later(FRAME_SECONDS, lambda: self._take_floor(channel))
@@ -78,8 +78,8 @@ class Room:
             heir = "none" if self.floor is None else str(self.members[self.floor])
             self._tell("floor-change", ("Old-ID", "none"), ("New-ID", heir))
         self._presence()
-        self._tell_of(channel, "del-member")
-        del self.members[channel]
+        number = self.members.pop(channel)
+        self._tell_of(channel, number, "del-member")
         channel.fire_codec()
         channel.said.unfeed(channel.sample())
         self._mix()
@@ -94,7 +94,8 @@ class Room:
     def _take_floor(self, channel: Channel) -> None:
         if self.floor is None and channel in self.members:
             self.floor = channel
-            self._tell_of(channel, "floor-change", ("Old-ID", "none"), ("New-ID", str(self.members[channel])))
+            number = self.members[channel]
+            self._tell_of(channel, number, "floor-change", ("Old-ID", "none"), ("New-ID", str(number)))
 
     def _mix(self) -> None:
         for channel in self.members:
@@ -127,7 +128,7 @@ def listing(node: Node, name: str) -> str:
         return f"-ERR Conference {name} not found\n"
     lines = []
     for channel, number in room.members.items():
-        caller = (channel.number, channel.number) if channel.flipped else (channel.caller_name, channel.caller_number)
+        caller = channel.shown_caller()
         flags = "hear|speak|floor" if channel is room.floor else "hear|speak"
         lines.append(f"{number};{channel.name};{channel.uuid};{caller[0]};{caller[1]};{flags};0;0;100\n")
     return "".join(lines)

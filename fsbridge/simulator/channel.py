@@ -29,6 +29,7 @@ class Profile:
     context: str
     dialplan: str = ""
     index: int = 1
+    """0 while the channel has no profile yet: its events name neither caller nor called then."""
     created: int = 0
 
 
@@ -71,6 +72,8 @@ class Channel:
         self._disposition = ""
         self.hit_dialplan = False
         self.flipped = False
+        self.displayed = ""
+        """The number of the leg that this one has been connected with by command."""
         self.media = False
         self.heard = Line()
         """What the far end plays: what taps and recordings hear."""
@@ -106,6 +109,16 @@ class Channel:
     def offset_of(self, other: Channel) -> int:
         """The position on `other`'s lines that is sample 0 of ours."""
         return round((self._created - other._created) * RATE)
+
+    def belong_to(self, other: Channel) -> None:
+        """Be part of the same call as `other`."""
+        self.call_uuid = self.variables["call_uuid"] = other.uuid
+
+    def shown_caller(self) -> tuple[str, str]:
+        """The caller id as events show it now, name and number."""
+        if self.displayed:
+            return self.displayed, self.displayed
+        return (self.number, self.number) if self.flipped else (self.caller_name, self.caller_number)
 
     def _microseconds(self) -> int:
         return int(self.node.scheduler.wall() * 1e6)
@@ -217,12 +230,13 @@ class Channel:
 
     def transfer(self, extension: str, context: str, *, in_thread: bool = False) -> None:
         """Leave whatever runs and go to an extension of the dialplan; "" is the context where the call is."""
-        self.execution.leave(lambda: self._route(extension, context or self.profile.context), in_thread=in_thread)
+        context = context or self.profile.context
+        self.profile = Profile(extension, context, "XML", self.profile.index + 1, self._microseconds())
+        self.execution.leave(self._route, in_thread=in_thread)
 
-    def _route(self, number: str, context: str) -> None:
-        self.profile = Profile(number, context, "XML", self.profile.index + 1, self._microseconds())
+    def _route(self) -> None:
         self.set_state("CS_ROUTING")
-        extension = self.node.settings.dialplan.find(number, context)
+        extension = self.node.settings.dialplan.find(self.profile.number, self.profile.context)
         if extension is None:
             self.hang_up("NO_ROUTE_DESTINATION", at_once=True)
             return
@@ -278,6 +292,7 @@ class Channel:
 
     def finish(self) -> None:
         """The way from CS_HANGUP to CS_DESTROY; called when the channel's thread has unwound."""
+        self.belong_to(self)
         self.set_state("CS_HANGUP")
         for name in list(self.taps):
             self.taps.pop(name).stop("")

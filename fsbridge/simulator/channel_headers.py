@@ -55,7 +55,7 @@ def basic_headers(channel: Channel) -> list[Header]:
         headers.append(("Hangup-Cause", channel.cause))
     if channel.media:
         headers += _CODEC
-    if not channel.number:
+    if not channel.number or not channel.profile.index:
         return headers
     headers += _party("Caller", channel)
     if channel.other is not None:
@@ -69,7 +69,7 @@ def _party(prefix: str, channel: Channel) -> list[Header]:
     """Who calls whom on this leg: of the leg itself (prefix Caller), or of the one it is connected with."""
     own = prefix == "Caller"
     inbound = channel.inbound
-    caller = (channel.number, channel.number) if channel.flipped else (channel.caller_name, channel.caller_number)
+    caller = channel.shown_caller()
     callee = ("", channel.caller_number) if channel.flipped else (_callee_name(channel), channel.number)
     times, profile = channel.times, channel.profile
     headers: list[Header] = [

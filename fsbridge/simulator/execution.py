@@ -43,6 +43,7 @@ class Execution:
         self._plan: deque[tuple[str, str]] = deque()
         self._noticed = False
         self._ended = False
+        self._away = False
         self._leaving: Callable[[], None] | None = None
         self.digits: deque[str] = deque(maxlen=128)
         """Digits that an application may still take; an application that does not collect them drops them."""
@@ -59,10 +60,11 @@ class Execution:
     def begin(self, plan: Iterable[tuple[str, str]]) -> None:
         """Run these applications one after the other; when the last one ends, the channel hangs up."""
         self._plan = deque(plan)
+        self._away = False
         self._after()
 
     def leave(self, then: Callable[[], None], *, in_thread: bool = False) -> None:
-        """Unwind every application without a hang-up, as for a transfer, and do `then`.
+        """Unwind every application without a hang-up, as for a transfer, and do `then`; nothing runs until `begin`.
 
         in_thread: called by an application of the channel's own, which ends first.
         """
@@ -156,6 +158,7 @@ class Execution:
         elif self._leaving is not None:
             then, self._leaving = self._leaving, None
             self._plan.clear()
+            self._away = True
             self._unwind_stack()
             if self._channel.hung_up:
                 self.unwind()
@@ -166,7 +169,7 @@ class Execution:
             self._push(Message(application, self._channel.expand(argument), str(uuid.uuid4())))
             if self._inbox and not self._noticed:
                 self._notice_later()
-        elif not self._stack:
+        elif not self._stack and not self._away:
             self._channel.hang_up("NORMAL_CLEARING", in_thread=True)
             self.unwind()
 

@@ -30,16 +30,16 @@ class HttpFetcher:
     def __init__(self, supervisor: Supervisor, scheduler: Scheduler) -> None:
         self._supervisor = supervisor
         self._scheduler = scheduler
-        self._under_way = 0
+        self.under_way = 0
         self._cache: OrderedDict[str, bytes] = OrderedDict()
 
     def fetch(self, url: str, done: Done, *, cached: bool) -> None:
         """Begin; `cached` asks for what is kept from before, if it is, and keeps what comes."""
         kept = self._cache.get(url) if cached else None
-        if kept is not None or self._under_way >= MAX_AT_ONCE:
+        if kept is not None or self.under_way >= MAX_AT_ONCE:
             self._scheduler.call_later(0.0, lambda: done(kept))
             return
-        self._under_way += 1
+        self.under_way += 1
         self._supervisor.spawn("simulator.fetch", self._run, url, done, cached)
 
     def _run(self, url: str, done: Done, cached: bool) -> None:
@@ -50,7 +50,7 @@ class HttpFetcher:
         except (requests.RequestException, OSError, ValueError) as error:
             log.info("simulator_fetch_failed", url=url, reason=str(error))
         finally:
-            self._under_way -= 1
+            self.under_way -= 1
         if data is not None and cached:
             self._cache[url] = data
             while len(self._cache) > MAX_CACHED:

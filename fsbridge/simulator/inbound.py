@@ -35,8 +35,9 @@ def _channel(node: Node, number: str, caller: str) -> Channel:
 
 def _arrive(channel: Channel, extension: Extension) -> None:
     """From the INVITE to the first application of the dialplan."""
-    channel.state = "CS_NEW"
+    channel.profile.index = 0
     channel.set_state("CS_NEW")
+    channel.profile.index = 1
     channel.start_media()
     channel.variables["endpoint_disposition"] = "RECEIVED"
     channel.set_state("CS_INIT")

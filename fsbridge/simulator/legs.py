@@ -89,8 +89,7 @@ class Leg:
             variables["origination_uuid"] = self.uuid
         if originator is not None:
             self.channel.other = (originator, "originator")
-            self.channel.call_uuid = originator.uuid
-            variables.update(dict.fromkeys(("originator", "signal_bond", "call_uuid"), originator.uuid))
+            variables.update(dict.fromkeys(("originator", "signal_bond"), originator.uuid))
             variables["originating_leg_uuid"] = originator.uuid
         variables["originate_early_media"] = "false"
         variables["originate_endpoint"] = dial.endpoint
@@ -112,6 +111,8 @@ class Leg:
         channel.on_hangup = self._hung_up
         channel.on_hangup_complete = self._over
         channel.fire("CHANNEL_OUTGOING", variables=False)
+        if channel.other is not None:
+            channel.belong_to(channel.other[0])
         channel.set_state("CS_INIT")
         channel.fire("CHANNEL_CREATE")
         channel.fire("CHANNEL_ORIGINATE")

@@ -15,6 +15,7 @@ that the product reads. Known deviations, all on purpose:
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -154,6 +155,7 @@ class Replay:
         self._simulator = simulator
         self.recorded = [(entry.t, entry.dir, entry.raw) for entry in loader.conversation(name)]
         self._audio_url = audio_url
+        self.before_command: Callable[[], None] = lambda: None
 
     def adapt(self, text: str) -> str:
         """A command as it is sent here: only the address of the audio server changes."""
@@ -172,6 +174,7 @@ class Replay:
             self._let_time_pass(clock, start + t)
             # What the audio server does takes real time, which the simulated clock does not know of.
             wait_until(lambda wanted=forks_seen: len(forks(client.events)) >= wanted)
+            self.before_command()
             count = len(client.replies)
             client.send(self.adapt(raw.decode()))
             wait_until(lambda count=count: len(client.replies) > count or client.ended)
