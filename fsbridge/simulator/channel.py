@@ -292,7 +292,8 @@ class Channel:
 
     def finish(self) -> None:
         """The way from CS_HANGUP to CS_DESTROY; called when the channel's thread has unwound."""
-        self.belong_to(self)
+        if self.times["bridged"]:
+            self.belong_to(self)
         self.set_state("CS_HANGUP")
         for name in list(self.taps):
             self.taps.pop(name).stop("")
