@@ -17,7 +17,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -55,11 +55,22 @@ class Config:
     hidden: int = 128
     processes: int = 2
     call_share: float = 0.2
+    precision: str = "float32"  # or bfloat16: a third faster on CPUs that have it; the weights stay float32
 
     @property
     def spec(self) -> ModelSpec:
         """The network's shape."""
         return ModelSpec(self.conv_channels, self.embedding, self.listening, self.hidden)
+
+
+class Trainable(Protocol):
+    """What the losses need of a network; ``training.conformer`` has it too."""
+
+    def initial_state(self, batch: int) -> Tensor:
+        """[B, S] of zeros."""
+
+    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Class, speech and tone logits, and the state after them."""
 
 
 def tick_weights(first_word_ms: Tensor, ticks: int) -> Tensor:
@@ -74,7 +85,7 @@ def tick_weights(first_word_ms: Tensor, ticks: int) -> Tensor:
     return torch.where(first_word_ms[:, None] < 0, 0.4, weight)
 
 
-def loss_of(net: AmdNet, batch: dict[str, Tensor], dropout: float) -> tuple[Tensor, dict[str, float]]:
+def loss_of(net: Trainable, batch: dict[str, Tensor], dropout: float) -> tuple[Tensor, dict[str, float]]:
     """Class loss of every tick, plus speech (frames) and tone (ticks)."""
     state = net.initial_state(len(batch["label"])).to(batch["label"].device)
     classes, speech, tone, _ = net.logits(batch["features"], state, dropout)
@@ -199,7 +210,8 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
             task = progress.add_task(f"epoch {epoch + 1}/{config.epochs}", total=math.ceil(len(order) / config.batch))
             for start in range(0, len(order), config.batch):
                 batch = batch_of(data, np.sort(order[start : start + config.batch]), device, vary)
-                loss, parts = loss_of(net, batch, config.dropout)
+                with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+                    loss, parts = loss_of(net, batch, config.dropout)
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(net.parameters(), 1.0)
