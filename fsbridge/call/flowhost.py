@@ -21,7 +21,7 @@ from fsbridge.esl.errors import CommandFailed
 from fsbridge.esl.events import Event
 from fsbridge.flow.actions import Dial, Fetch, Result
 from fsbridge.flow.interpreter import Facts, Left
-from fsbridge.flow.model import FlowDocument
+from fsbridge.flow.model import FlowDocument, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class FlowHost:
         self._timeline = timeline
         self._clock = clock
         self._step_began = clock.monotonic()
-        self._secret = False
+        self._running: Step | None = None
         tapping = Tapping(
             start=self._open_ears,
             stop=self._close_ears,
@@ -122,30 +122,38 @@ class FlowHost:
     def stop(self) -> None:
         """The channel is going: act no more."""
         self._run.stop()
+        if self._running is not None:
+            self._end_step(self._running, "hung_up", None)
 
     # --- the timeline ------------------------------------------------------------------------------------
 
     def _began(self, step: str, kind: str) -> None:
         self._step_began = self._clock.monotonic()
-        found = self._document.body.steps[self._document.places[step]]
-        self._secret = found.gather is not None and found.gather.secret
+        self._running = self._document.body.steps[self._document.places[step]]
         self._timeline.add("stepStarted", self._clock.wall(), step=step, kind=kind)
 
     def _left(self, left: Left) -> None:
-        took = round((self._clock.monotonic() - self._step_began) * 1000)
-        step, detail = left.step, left.detail or None
-        if step.kind in ("set", "branch", "goto", "hangup", "end"):
-            took = 0
+        self._end_step(left.step, left.outcome, left.detail or None)
+
+    def _end_step(self, step: Step, outcome: str, detail: str | None) -> None:
+        began = self._step_began if step is self._running else self._clock.monotonic()
+        took = round((self._clock.monotonic() - began) * 1000)
+        self._running = None
         self._timeline.add(
             "stepEnded",
             self._clock.wall(),
             step=step.id,
             kind=step.kind,
-            outcome=left.outcome,
+            outcome=outcome,
             duration_ms=took,
             detail=detail,
         )
-        self._secret = False
+
+    @property
+    def _secret(self) -> bool:
+        """Whether what is pressed now must stand nowhere."""
+        gather = self._running.gather if self._running is not None else None
+        return gather is not None and gather.secret
 
     # --- ears --------------------------------------------------------------------------------------------
 

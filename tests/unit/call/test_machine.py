@@ -6,7 +6,7 @@ import pytest
 
 from amd_model.verdict import AmdEvent, EventKind, Mode, Verdict
 from fsbridge.call import inputs as i
-from fsbridge.call.effects import CheckChannel, Kill, Notice, Originate, StartFlow, StopFlow, StopTap
+from fsbridge.call.effects import AnswerChannel, CheckChannel, Kill, Notice, Originate, StartFlow, StopFlow, StopTap
 from fsbridge.call.machine import MAX_KILLS, Now, earliest, step
 from fsbridge.call.model import Deadline, Phase, Status
 from fsbridge.outcome import FailureReason, HangupInfo
@@ -227,3 +227,41 @@ def test_status_words_follow_the_phase() -> None:
         call, _ = step(call, event, Now(0.0, 1_000.0), LIMITS)
         seen.append(call.status)
     assert list(dict.fromkeys(seen)) == [Status.QUEUED, Status.RINGING, Status.ANSWERED, Status.COMPLETED]
+
+
+def test_a_flow_that_expects_has_failed_when_the_far_end_leaves_before_its_end() -> None:
+    call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", fails_at_hangup=True), hung_up())
+    assert (call.status, call.failure, call.flow_version) == (Status.FAILED, FailureReason.FLOW_ERROR, "v1")
+    assert "before the flow had reached its end" in (call.failure_detail or "")
+    call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", True), i.FlowEnded(i.FlowResult.FINISHED), hung_up())
+    assert call.status is Status.COMPLETED
+
+
+def test_what_a_flow_found_out_stays_with_the_call() -> None:
+    ended = i.FlowEnded(i.FlowResult.FINISHED, data={"answer": 1})
+    call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", False), ended, hung_up())
+    assert (call.status, call.flow_result) == (Status.COMPLETED, {"answer": 1})
+
+
+def test_a_transferred_call_lives_on_until_its_hang_up() -> None:
+    call, effects = play(a_call(), *ANSWERED, i.FlowBegan("v1", True), i.FlowEnded(i.FlowResult.LEFT))
+    assert not [effect for effect in effects if isinstance(effect, Kill)]
+    assert call.status is Status.ANSWERED
+    call, effects = play(call, hung_up(), at=60.0)
+    assert (call.status, notices(effects)) == (Status.COMPLETED, [Notice.COMPLETED])
+
+
+def test_a_call_that_came_in_is_answered_and_talked_to() -> None:
+    call, effects = play(a_call(inbound=True), i.Begin())
+    assert effects == [AnswerChannel()]
+    assert call.status is Status.RINGING
+    call, effects = play(call, i.Answered(), i.FlowEnded(i.FlowResult.FINISHED), hung_up(), at=1.0)
+    assert StartFlow() in effects
+    assert call.status is Status.COMPLETED
+
+
+def test_a_call_that_came_in_and_cannot_be_answered_is_looked_for_and_ended() -> None:
+    call, _ = play(a_call(inbound=True), i.Begin())
+    call, effects = play(call, i.DeadlinePassed(Deadline.ORIGINATE), i.ChannelGone(), at=6.0)
+    assert CheckChannel() in effects
+    assert (call.status, call.failure) == (Status.FAILED, FailureReason.NO_ANSWER)

@@ -36,6 +36,7 @@ INPUTS: list[i.Input] = [
     i.AmdHeard(AmdEvent(EventKind.BEEP, at_ms=5_000)),
     i.AmdHeard(AmdEvent(EventKind.GREETING_END, at_ms=4_000)),
     i.AmdHeard(AmdEvent(EventKind.CORRECTION, at_ms=4_000, result=Verdict.LIVE_PERSON)),
+    i.FlowBegan("v1", fails_at_hangup=True),
     *(i.FlowEnded(result, "words") for result in i.FlowResult),
     hung_up(),
     hung_up("NO_ANSWER", 19),
@@ -59,6 +60,7 @@ calls = st.builds(
     a_call,
     st.none() | st.sets(st.sampled_from([Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE, Verdict.UNKNOWN]), min_size=1),
     st.sampled_from(list(Mode)),
+    inbound=st.booleans(),
 )
 noise = st.lists(st.sampled_from(INPUTS), max_size=40)
 
