@@ -30,9 +30,10 @@ log = structlog.get_logger(__name__)
 BACKOFF_S = (0.5, 15.0)
 WATCH_INTERVAL_S = 1.0
 
-UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE"})
-"""Channel events that carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers): our filter on
-`fsbridge_node` would drop them, so they are let in by name, other people's calls included."""
+UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE", "CHANNEL_PARK"})
+"""Channel events that our filter on `fsbridge_node` would drop, so they are let in by name, other people's calls
+included: the first two carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers), and a call that comes
+in has that variable only once it was taken (`call.inbound`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -225,10 +225,10 @@ class InboundSettings(_Table):
     """Which flow takes a call that comes in: by the number that was called, by the dialplan's word, or by both.
 
     `key` is what the dialplan set `fsbridge_inbound` to. `number` is an E.164 number or an extension; a last ``*``
-    stands for any rest. Of several that fit, the one that says most is taken (`call.inbound`).
+    stands for any rest. Of several that fit, the one that says most is taken (`call.arrivals`).
     """
 
-    key: Name | None = None
+    key: str | None = Field(None, pattern=r"^[A-Za-z0-9+][A-Za-z0-9_.+-]{0,63}$")
     number: str | None = Field(None, pattern=r"^(\+?[A-Za-z0-9_.#-]{1,64}\*?|\*)$")
     node: Name | None = Field(None, description="only calls that come in at this node")
     org: Uuid
