@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from api import routes
+from api.admission import Admission
 from api.auth import Keyring
 from api.calls import CallHandlers
+from api.flows import FlowHandlers
 from api.http import Limits, WsgiApp, build_wsgi
 from api.ops import OpsHandlers
 from api.ports import CallService
@@ -17,11 +19,20 @@ def build_app(settings: Settings, service: CallService, clock: Clock) -> WsgiApp
     """The whole REST side over one service."""
     limits = Limits(body_bytes=settings.service.max_body_bytes)
     limiter = RateLimiter(settings.service.requests_per_second)
-    calls = CallHandlers(settings, service, Keyring(settings.orgs), limiter, clock)
+    admission = Admission(settings, Keyring(settings.orgs), limiter, clock)
+    calls = CallHandlers(settings, service, admission)
+    flows = FlowHandlers(service, admission)
     ops = OpsHandlers.of(service, limits.body_bytes)
     table = (
         (routes.PLACE_CALL, calls.place),
         (routes.GET_CALL, calls.get),
+        (routes.GET_TIMELINE, calls.timeline),
+        (routes.GET_AUDIO, calls.audio),
+        (routes.LIST_FLOWS, flows.list),
+        (routes.CREATE_FLOW, flows.create),
+        (routes.GET_FLOW, flows.get),
+        (routes.PUT_FLOW, flows.put),
+        (routes.DELETE_FLOW, flows.delete),
         (routes.HEALTH, ops.health),
         (routes.READY, ops.ready),
         (routes.METRICS, ops.metrics),

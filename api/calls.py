@@ -1,56 +1,54 @@
-"""The two call endpoints of the contract: place a call, look at one.
+"""The call endpoints: place a call, look at one, at what happened in it, and listen to its answer.
 
-Checks come in this order, so that an error never tells more than the caller may know: key (401), permission (403),
-rate (429), organization in the path (400 if it is no UUID, 403 if it is another's), the other UUIDs (400), body (400),
-flow (404 or 400).
+Checks come in this order: those of `api.admission`, the other UUIDs in the path (400), body (400), flow (404 or 400).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
+import orjson
 import structlog
 
-from api.auth import Keyring, require_org, require_permission
+from api.admission import Admission, unavailable, uuid_of
 from api.errors import ApiError, ErrorCode, invalid
-from api.http import Request, Response, retry_after
+from api.http import Request, Response
 from api.intake import to_call_request
 from api.ports import CallService
-from api.ratelimit import RateLimiter
 from api.routes import call_path
 from api.schemas import parse_place_call, render_call, to_json
 from api.strictjson import parse_object
 from fsbridge.call.model import Call, CallRequest, Mode
-from fsbridge.clock import Clock
 from fsbridge.dialing.destinations import DestinationError
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing
-from fsbridge.ids import FlowId, OrgId, SessionId, is_uuid
+from fsbridge.ids import FlowId, OrgId, SessionId
 from fsbridge.settings import OrgSettings, Settings
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-UNAVAILABLE_RETRY_S = 5.0
-"""What a caller is asked to wait when no call can be taken: about a restart's length."""
+WAV = "audio/wav"
+_NO_CALL = "sessionId: this organization has no such call, or it ended too long ago"
 
 
 @dataclass(frozen=True, slots=True)
 class CallHandlers:
-    """Handlers of `routes.PLACE_CALL` and `routes.GET_CALL`."""
+    """Handlers of the routes below `/calls`, and of `routes.PLACE_CALL`."""
 
     settings: Settings
     service: CallService
-    keyring: Keyring
-    limiter: RateLimiter
-    clock: Clock
+    admission: Admission
 
     def place(self, request: Request) -> Response:
         """POST: 201 with the queued call (poll, webhook), or 200 with the ended one (sync)."""
-        org = self._admit(request)
-        require_org(org, _uuid(request, "orgId"))
-        flow_id = FlowId(_uuid(request, "flowId"))
+        org = self.admission.admit(request)
+        flow_id = FlowId(uuid_of(request, "flowId"))
         wanted = to_call_request(parse_place_call(parse_object(request.body())), self.settings, org)
-        call = self._place(org, flow_id, wanted, request.request_id)
+        call = self._place(org, flow_id, wanted, request)
         location = ("Location", call_path(org.id, call.session_id))
         if wanted.mode is not Mode.SYNC:
             return Response(201, to_json(render_call(call)), headers=(location,))
@@ -67,31 +65,31 @@ class CallHandlers:
 
     def get(self, request: Request) -> Response:
         """GET: the call, live or ended; another organization's is as unknown as one that never was."""
-        org = self._admit(request)
-        require_org(org, _uuid(request, "orgId"))
-        session_id = SessionId(_uuid(request, "sessionId"))
-        try:
-            call = self.service.get(OrgId(org.id), session_id)
-        except FsbridgeError as error:
-            raise _unavailable(error, request.request_id) from error
-        if call is None:
-            raise ApiError(
-                ErrorCode.NOT_FOUND, "sessionId: this organization has no such call, or it ended too long ago"
-            )
+        _, call = self._look(request, self.service.get, _NO_CALL)
         return Response(200, to_json(render_call(call)))
 
-    def _admit(self, request: Request) -> OrgSettings:
-        org = self.keyring.authenticate(request.authorization)
-        require_permission(org)
-        wait = self.limiter.take(org.id, self.clock.monotonic())
-        if wait > 0:
-            rate = self.settings.service.requests_per_second
-            raise ApiError(
-                ErrorCode.RATE_LIMIT_EXCEEDED,
-                f"more than {rate:g} requests a second; wait as long as Retry-After says",
-                headers=(retry_after(wait),),
-            )
-        return org
+    def timeline(self, request: Request) -> Response:
+        """GET: what has happened in the call so far, in order."""
+        session_id, events = self._look(request, self.service.timeline, _NO_CALL)
+        return Response(200, orjson.dumps({"sessionId": session_id, "events": events}))
+
+    def audio(self, request: Request) -> Response:
+        """GET: the kept part of the call's answer as WAV."""
+        _, sound = self._look(
+            request, self.service.audio, "sessionId: nothing is kept of such a call, or it ended too long ago"
+        )
+        return Response(200, sound, WAV)
+
+    def _look(self, request: Request, ask: Callable[[OrgId, SessionId], T | None], missing: str) -> tuple[SessionId, T]:
+        org = self.admission.admit(request)
+        session_id = SessionId(uuid_of(request, "sessionId"))
+        try:
+            found = ask(OrgId(org.id), session_id)
+        except FsbridgeError as error:
+            raise unavailable(error, request) from error
+        if found is None:
+            raise ApiError(ErrorCode.NOT_FOUND, missing)
+        return session_id, found
 
     def _ended(self, org: OrgSettings, session_id: SessionId) -> Call | None:
         """The call if it ended before, or just as, it was waited for.
@@ -105,7 +103,7 @@ class CallHandlers:
             return None
         return call if call is not None and call.ended else None
 
-    def _place(self, org: OrgSettings, flow_id: FlowId, wanted: CallRequest, request_id: str) -> Call:
+    def _place(self, org: OrgSettings, flow_id: FlowId, wanted: CallRequest, request: Request) -> Call:
         try:
             return self.service.place(org, flow_id, wanted)
         except FlowForeign as error:
@@ -117,21 +115,4 @@ class CallHandlers:
         except DestinationError as error:
             raise ApiError(ErrorCode.INVALID_DESTINATION, f"destinationNumber: {error}") from error
         except FsbridgeError as error:
-            raise _unavailable(error, request_id) from error
-
-
-def _uuid(request: Request, name: str) -> str:
-    text = request.params[name].lower()
-    if not is_uuid(text):
-        raise invalid(f"{name}: must be a UUID such as 6f1c0a52-3a51-4d0c-9a0e-0f2f1f6f4a10")
-    return text
-
-
-def _unavailable(error: FsbridgeError, request_id: str) -> ApiError:
-    # The cause is for the operator: it may name files and hosts, which are no caller's business.
-    log.warning("service_unavailable", request_id=request_id, error=type(error).__name__, detail=str(error))
-    return ApiError(
-        ErrorCode.SERVICE_UNAVAILABLE,
-        "the service cannot do this now (it may be restarting); try again as Retry-After says",
-        headers=(retry_after(UNAVAILABLE_RETRY_S),),
-    )
+            raise unavailable(error, request) from error

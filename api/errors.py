@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import orjson
 
 
 class ErrorCode(StrEnum):
-    """The REST contract's codes; the last three are for what the contract leaves open."""
+    """The REST contract's codes; those after SYNC_TIMEOUT are for what the contract leaves open."""
 
     INVALID_REQUEST = "INVALID_REQUEST"
     INVALID_DESTINATION = "INVALID_DESTINATION"
@@ -24,6 +25,9 @@ class ErrorCode(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     RATE_LIMIT_EXCEEDED = "RATE_LIMIT_EXCEEDED"
     SYNC_TIMEOUT = "SYNC_TIMEOUT"
+    PRECONDITION_FAILED = "PRECONDITION_FAILED"
+    PRECONDITION_REQUIRED = "PRECONDITION_REQUIRED"
+    TOO_MANY_FLOWS = "TOO_MANY_FLOWS"
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED"
     SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
     INTERNAL_ERROR = "INTERNAL_ERROR"
@@ -38,12 +42,15 @@ STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.PERMISSION_DENIED: 403,
     ErrorCode.NOT_FOUND: 404,
     ErrorCode.METHOD_NOT_ALLOWED: 405,
+    ErrorCode.TOO_MANY_FLOWS: 409,
+    ErrorCode.PRECONDITION_FAILED: 412,
+    ErrorCode.PRECONDITION_REQUIRED: 428,
     ErrorCode.RATE_LIMIT_EXCEEDED: 429,
     ErrorCode.INTERNAL_ERROR: 500,
     ErrorCode.SERVICE_UNAVAILABLE: 503,
     ErrorCode.SYNC_TIMEOUT: 504,
 }
-"""The HTTP status of each code, where the error itself names no other (408 and 413 are INVALID_REQUEST)."""
+"""The HTTP status of each code, where the error itself names no other (406, 408, 413 and 415 are INVALID_REQUEST)."""
 
 BEARER_CHALLENGE = ("WWW-Authenticate", 'Bearer realm="fsbridge"')
 
@@ -58,7 +65,7 @@ class ApiError(Exception):
         *,
         status: int | None = None,
         headers: tuple[tuple[str, str], ...] = (),
-        extra: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+from urllib.parse import parse_qsl
 
 import bottle
 import gevent
@@ -62,12 +63,39 @@ class Request:
     environ: Environ = field(repr=False)
     limits: Limits = field(repr=False)
 
-    def body(self) -> bytes:
-        """The whole body, read now. Raises ApiError: 413 over the limit, 408 too slow, 400 broken framing."""
+    def header(self, name: str) -> str | None:
+        """A header's value; the name as it is written in HTTP."""
+        key = name.upper().replace("-", "_")
+        value = self.environ.get(key if key == "CONTENT_TYPE" else f"HTTP_{key}")
+        return None if value is None else str(value)
+
+    def query(self, *known: str) -> dict[str, str]:
+        """The query's parameters. Raises ApiError 400 for one that is not known, stands twice or is no UTF-8."""
+        try:
+            pairs = parse_qsl(
+                self.environ.get("QUERY_STRING", ""), keep_blank_values=True, errors="strict", max_num_fields=20
+            )
+        except ValueError as error:
+            raise ApiError(ErrorCode.INVALID_REQUEST, "query: cannot be read; encode it as UTF-8") from error
+        values: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in known:
+                words = f"known are {', '.join(known)}" if known else "this path takes none"
+                raise ApiError(ErrorCode.INVALID_REQUEST, f"query: unknown parameter {name[:64]!a}; {words}")
+            if name in values:
+                raise ApiError(ErrorCode.INVALID_REQUEST, f"{name}: stands twice in the query; send it once")
+            values[name] = value
+        return values
+
+    def body(self, limit: int | None = None) -> bytes:
+        """The whole body, read now; `limit` bytes at most, else the service's own limit.
+
+        Raises ApiError: 413 over the limit, 408 too slow, 400 broken framing.
+        """
         length = self.environ.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal():
             raise ApiError(ErrorCode.INVALID_REQUEST, "Content-Length: must be a number", headers=_CLOSE)
-        limit = self.limits.body_bytes
+        limit = self.limits.body_bytes if limit is None else limit
         # Told before reading: a client that waits for 100-continue need not send it at all.
         if len(length) > 18 or int(length) > limit:
             raise _too_large(limit)

@@ -9,18 +9,22 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 from pydantic_core import core_schema
 
-from api import routes
-from api.errors import STATUS, ErrorCode
-from api.schemas import UUID_PATTERN, CallResource, ErrorBody, Health, PlaceCall, Readiness
-
-Doc = dict[str, Any]
+from api import openapi_flows, routes
+from api.errors import ErrorCode
+from api.flow_schemas import CallTimeline, FlowCheck, FlowPage, FlowResource
+from api.openapi_parts import COMMON, LOCATION, Doc, body_errors, errors, operation, other, ref, response
+from api.schemas import CallResource, ErrorBody, Health, PlaceCall, Readiness
 
 _INTRODUCTION = """\
 Outbound calls on your own FreeSWITCH: place a call, know who answered, run a flow on it, learn the outcome.
 
 **Modes.** `poll`: 201 at once; GET the call at your own pace. `sync`: the response is held until the call has ended;
 after 30 s (as configured) 504 `SYNC_TIMEOUT` with the `sessionId`, and the call goes on. `webhook`: 201 at once;
-signed POSTs to `webhookUrl` tell `call.answered`, `call.failed` and `call.completed`.
+signed POSTs to `webhookUrl` tell `call.answered`, `call.failed` and `call.completed`. In every mode a flow's `notify`
+steps tell `call.event` {event, sessionId, flowId, status, name, data, metadata, at}, if the call has a `webhookUrl`.
+
+**Flows.** JSON or YAML documents of an organization, read, written and tried (`dryRun`) under `/flows`. What is
+written is valid; who replaces or deletes one names its version (`If-Match`). A running call keeps its document.
 
 **Errors.** Every error is `{"error": {"code", "message"}}`; the message names the field and says what to do. Checks
 come in this order: key, permission, rate, organization, the path's UUIDs, body, flow.
@@ -31,43 +35,6 @@ surrogates, nesting beyond 32 levels. A body over the limit is 413, one that arr
 
 **Operations.** `/healthz`, `/readyz` and `/metrics` need no key: keep them off the public network.
 """
-
-_TEXT: dict[ErrorCode, str] = {
-    ErrorCode.INVALID_REQUEST: "malformed body, missing, unknown or wrong field, malformed UUID, or an invalid flow",
-    ErrorCode.INVALID_DESTINATION: "`destinationNumber` is neither E.164 nor a SIP URI that may be dialled",
-    ErrorCode.INVALID_WEBHOOK_URL: "`webhookUrl` is missing in mode `webhook`, not https, or not allowed",
-    ErrorCode.AUTH_HEADER_MISSING: "no Authorization header",
-    ErrorCode.INVALID_TOKEN: "wrong, revoked or expired key",
-    ErrorCode.PERMISSION_DENIED: "the organization may not place calls, or the key belongs to another one",
-    ErrorCode.NOT_FOUND: "no such flow or call in this organization",
-    ErrorCode.RATE_LIMIT_EXCEEDED: "too many requests of this organization",
-    ErrorCode.SERVICE_UNAVAILABLE: "no call can be taken now",
-    ErrorCode.SYNC_TIMEOUT: "mode `sync`: the call has not ended in time and goes on; `error.sessionId` names it",
-    ErrorCode.INTERNAL_ERROR: "a fault of the service",
-}
-
-_COMMON = (
-    ErrorCode.INVALID_REQUEST,
-    ErrorCode.AUTH_HEADER_MISSING,
-    ErrorCode.INVALID_TOKEN,
-    ErrorCode.PERMISSION_DENIED,
-    ErrorCode.NOT_FOUND,
-    ErrorCode.RATE_LIMIT_EXCEEDED,
-    ErrorCode.INTERNAL_ERROR,
-    ErrorCode.SERVICE_UNAVAILABLE,
-)
-_RETRY_AFTER: Doc = {
-    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
-}
-_LOCATION: Doc = {
-    "Location": {
-        "description": "The call's path.",
-        "required": True,
-        "schema": {"type": "string", "format": "uri-reference"},
-    }
-}
-_CHALLENGE: Doc = {"WWW-Authenticate": {"description": "Bearer.", "required": True, "schema": {"type": "string"}}}
-_HEADERS: dict[int, Doc] = {401: _CHALLENGE, 429: _RETRY_AFTER, 503: _RETRY_AFTER, 504: _LOCATION}
 
 
 def document(max_body_bytes: int) -> Doc:
@@ -80,7 +47,7 @@ def document(max_body_bytes: int) -> Doc:
             "description": _INTRODUCTION + f"\nThe body limit here is {max_body_bytes} bytes.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "tags": [{"name": "calls"}, {"name": "operations"}],
+        "tags": [{"name": "calls"}, {"name": "flows"}, {"name": "operations"}],
         "security": [{"apiKey": []}],
         "paths": _paths(),
         "components": {
@@ -91,89 +58,74 @@ def document(max_body_bytes: int) -> Doc:
 
 
 def _paths() -> Doc:
-    place = {
-        "operationId": routes.PLACE_CALL.operation,
-        "tags": ["calls"],
-        "summary": "Place a call and run the flow on it",
-        "parameters": [_parameter("orgId"), _parameter("flowId")],
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _ref(PlaceCall)}}},
-        "responses": {
-            "200": _response("Mode `sync`: the call has ended; `Failed` is a 200 too.", CallResource, _LOCATION),
-            "201": _response("Mode `poll` or `webhook`: the call is queued.", CallResource, _LOCATION),
-            **_errors(*_COMMON, ErrorCode.INVALID_DESTINATION, ErrorCode.INVALID_WEBHOOK_URL, ErrorCode.SYNC_TIMEOUT),
-            "408": _response("`INVALID_REQUEST`: the body came too slowly.", ErrorBody),
-            "413": _response("`INVALID_REQUEST`: the body is too large.", ErrorBody),
-        },
-    }
-    get = {
-        "operationId": routes.GET_CALL.operation,
-        "tags": ["calls"],
-        "summary": "Status of a call, live or ended",
-        "parameters": [_parameter("orgId"), _parameter("sessionId")],
-        "responses": {"200": _response("The call.", CallResource), **_errors(*_COMMON)},
-    }
-    text = {"content": {"text/plain": {"schema": {"type": "string"}}}}
-    anything = {"content": {"application/json": {"schema": {"type": "object"}}}}
     return {
-        routes.PLACE_CALL.path: {"post": place},
-        routes.GET_CALL.path: {"get": get},
-        routes.HEALTH.path: {
-            "get": _operation(routes.HEALTH, "Is the process alive", {"200": _response("It is.", Health)})
+        routes.CREATE_FLOW.path: openapi_flows.collection(),
+        routes.GET_FLOW.path: openapi_flows.single(),
+        routes.PLACE_CALL.path: {"post": _place()},
+        routes.GET_CALL.path: {
+            "get": operation(
+                routes.GET_CALL,
+                "calls",
+                "Status of a call, live or ended",
+                {"200": response("The call.", CallResource), **errors(*COMMON)},
+            )
         },
+        routes.GET_TIMELINE.path: {
+            "get": operation(
+                routes.GET_TIMELINE,
+                "calls",
+                "What happened in a call, live or ended",
+                {"200": response("Its timeline.", CallTimeline), **errors(*COMMON)},
+            )
+        },
+        routes.GET_AUDIO.path: {
+            "get": operation(
+                routes.GET_AUDIO,
+                "calls",
+                "The kept part of a call's answer, where answers are kept (`amd.keep_audio_s`)",
+                {"200": other("PCM, 8 kHz, 16 bits, mono.", "audio/wav", {}), **errors(*COMMON)},
+            )
+        },
+        routes.HEALTH.path: {"get": _open(routes.HEALTH, "Is the process alive", {"200": response("It is.", Health)})},
         routes.READY.path: {
-            "get": _operation(
+            "get": _open(
                 routes.READY,
                 "Should calls be sent here",
-                {"200": _response("Yes.", Readiness), "503": _response("No; `reasons` say why.", Readiness)},
+                {"200": response("Yes.", Readiness), "503": response("No; `reasons` say why.", Readiness)},
             )
         },
         routes.METRICS.path: {
-            "get": _operation(
-                routes.METRICS, "Prometheus metrics", {"200": {"description": "Text format 0.0.4.", **text}}
+            "get": _open(
+                routes.METRICS,
+                "Prometheus metrics",
+                {"200": other("Text format 0.0.4.", "text/plain", {"type": "string"})},
             )
         },
         routes.OPENAPI.path: {
-            "get": _operation(
-                routes.OPENAPI, "This document", {"200": {"description": "OpenAPI 3.1 as JSON.", **anything}}
+            "get": _open(
+                routes.OPENAPI,
+                "This document",
+                {"200": other("OpenAPI 3.1 as JSON.", "application/json", {"type": "object"})},
             )
         },
     }
 
 
-def _operation(route: routes.Route, summary: str, responses: Doc) -> Doc:
-    return {
-        "operationId": route.operation,
-        "tags": ["operations"],
-        "summary": summary,
-        "security": [],
-        "responses": {**responses, **_errors(ErrorCode.INTERNAL_ERROR)},
+def _place() -> Doc:
+    responses = {
+        "200": response("Mode `sync`: the call has ended; `Failed` is a 200 too.", CallResource, LOCATION),
+        "201": response("Mode `poll` or `webhook`: the call is queued.", CallResource, LOCATION),
+        **errors(*COMMON, ErrorCode.INVALID_DESTINATION, ErrorCode.INVALID_WEBHOOK_URL, ErrorCode.SYNC_TIMEOUT),
+        **body_errors(),
     }
+    body = {"required": True, "content": {"application/json": {"schema": ref(PlaceCall)}}}
+    return operation(routes.PLACE_CALL, "calls", "Place a call and run the flow on it", responses, requestBody=body)
 
 
-def _parameter(name: str) -> Doc:
-    schema = {"type": "string", "format": "uuid", "pattern": UUID_PATTERN}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _errors(*codes: ErrorCode) -> Doc:
-    by_status: dict[int, list[str]] = {}
-    for code in codes:
-        by_status.setdefault(STATUS[code], []).append(f"`{code}`: {_TEXT[code]}.")
-    return {
-        str(status): _response(" ".join(words), ErrorBody, _HEADERS.get(status))
-        for status, words in sorted(by_status.items())
-    }
-
-
-def _response(description: str, model: type[BaseModel], headers: Doc | None = None) -> Doc:
-    result: Doc = {"description": description, "content": {"application/json": {"schema": _ref(model)}}}
-    if headers:
-        result["headers"] = headers
-    return result
-
-
-def _ref(model: type[BaseModel]) -> Doc:
-    return {"$ref": f"#/components/schemas/{model.__name__}"}
+def _open(route: routes.Route, summary: str, responses: Doc) -> Doc:
+    """A route that needs no key."""
+    answers = {**responses, **errors(ErrorCode.INTERNAL_ERROR)}
+    return operation(route, "operations", summary, answers, security=[])
 
 
 class _Plain(GenerateJsonSchema):
@@ -187,6 +139,10 @@ def _schemas() -> Doc:
     modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
         (PlaceCall, "validation"),
         (CallResource, "serialization"),
+        (CallTimeline, "serialization"),
+        (FlowResource, "serialization"),
+        (FlowPage, "serialization"),
+        (FlowCheck, "serialization"),
         (ErrorBody, "serialization"),
         (Health, "serialization"),
         (Readiness, "serialization"),

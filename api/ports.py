@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from fsbridge.call.model import Call, CallRequest
+from fsbridge.call.model import Call, CallRequest, Json
+from fsbridge.flow.library import FlowLibrary
 from fsbridge.ids import FlowId, OrgId, SessionId
 from fsbridge.settings import OrgSettings
 
@@ -22,6 +23,19 @@ class CallService(Protocol):
 
     def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:
         """The call, live or ended, if it belongs to the organization."""
+
+    def timeline(self, org_id: OrgId, session_id: SessionId) -> list[Json] | None:
+        """The call's timeline so far, if the call belongs to the organization. May raise FsbridgeError."""
+
+    def audio(self, org_id: OrgId, session_id: SessionId) -> bytes | None:
+        """The kept WAV of the call's answer, if the call is the organization's and there is one.
+
+        May raise FsbridgeError.
+        """
+
+    @property
+    def flows(self) -> FlowLibrary:
+        """The organizations' flow documents."""
 
     def wait(self, session_id: SessionId, timeout_s: float) -> Call | None:
         """The ended call, as soon as it has ended; None after `timeout_s` seconds."""

@@ -9,6 +9,7 @@ another room (a destination, a webhook address), is `api.intake`'s.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
@@ -199,10 +200,12 @@ class Hangup(_Response):
 
 
 class CallResource(_Response):
-    """One call. Every key is always there; null where it does not apply (yet)."""
+    """One call. Every key but `flowResult` is always there; null where it does not apply (yet)."""
 
     session_id: str = Field(json_schema_extra={"format": "uuid"})
     flow_id: str = Field(json_schema_extra={"format": "uuid"})
+    flow_version: str | None = Field(description="Of the document that ran; a flow's version is its ETag.")
+    inbound: bool = Field(description="Whether the call came in; then `destinationNumber` is what was called.")
     status: Status = Field(
         description="`Queued`, `Ringing`, `Answered`, then once and finally `Completed` or `Failed`."
     )
@@ -219,6 +222,16 @@ class CallResource(_Response):
     created_at: str = Field(json_schema_extra={"format": "date-time"})
     answered_at: str | None = Field(json_schema_extra={"format": "date-time"})
     completed_at: str | None = Field(json_schema_extra={"format": "date-time"})
+    flow_result: Any = Field(None, description="What the flow ended with; only there if it ended with something.")
+
+
+class FlowFault(_Response):
+    """One fault of a flow's document; null where there is no such thing to name."""
+
+    line: int | None = Field(description="Of the document's text, from 1.")
+    step: str | None = Field(description="The step's id, or its number where it has none.")
+    field: str | None
+    message: str
 
 
 class ErrorDetail(_Response):
@@ -229,6 +242,7 @@ class ErrorDetail(_Response):
     session_id: str | None = Field(
         None, description="With `SYNC_TIMEOUT`: the call that goes on.", json_schema_extra={"format": "uuid"}
     )
+    details: list[FlowFault] | None = Field(None, description="With an invalid flow document: every fault of it.")
 
 
 class ErrorBody(_Response):
@@ -265,6 +279,8 @@ def render_call(call: Call) -> CallResource:
     return CallResource(
         session_id=call.session_id,
         flow_id=call.flow_id,
+        flow_version=call.flow_version or None,
+        inbound=call.inbound,
         status=call.status,
         destination_number=request.destination.value,
         caller_id=request.caller_id,
@@ -291,12 +307,17 @@ def render_call(call: Call) -> CallResource:
         created_at=rfc3339(call.created_at),
         answered_at=_time(call.answered_at),
         completed_at=_time(call.completed_at),
+        **({} if call.flow_result is None else {"flow_result": call.flow_result}),
     )
 
 
 def to_json(model: BaseModel) -> bytes:
-    """A response's bytes, keys as in the contract."""
-    return orjson.dumps(model.model_dump(by_alias=True))
+    """A response's bytes, keys as in the contract; what was not given is not there."""
+    values = model.model_dump(by_alias=True, exclude_unset=True)
+    try:
+        return orjson.dumps(values)
+    except TypeError:  # what a flow was told by others may have what orjson refuses: half characters, huge integers
+        return json.dumps(values, separators=(",", ":")).encode("ascii")
 
 
 def _time(wall: float | None) -> str | None:

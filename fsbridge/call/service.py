@@ -6,6 +6,7 @@ is dialled, and the call is registered before its first command is written.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,8 @@ import structlog
 from fsbridge.amd import fork
 from fsbridge.amd.workers import WorkerPool
 from fsbridge.call import inputs as i
-from fsbridge.call.model import Call, CallRequest, DestinationKind
+from fsbridge.call import sound
+from fsbridge.call.model import Call, CallRequest, DestinationKind, Json
 from fsbridge.call.registry import CallRegistry
 from fsbridge.call.runner import CallRunner, Parts
 from fsbridge.call.switch import Placement, Switch
@@ -23,7 +25,7 @@ from fsbridge.dialing.trunks import Route, choose
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint, Tap
 from fsbridge.flow.library import FlowLibrary
-from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, is_uuid, new_uuid
 from fsbridge.logs import mask_number
 from fsbridge.node import Node
 from fsbridge.pool import NodePool
@@ -107,6 +109,30 @@ class CallService:
         if runner is not None:
             return runner.call if runner.call.org_id == org_id else None
         return self.store.get(org_id, session_id)
+
+    def timeline(self, org_id: OrgId, session_id: SessionId) -> list[Json] | None:
+        """What has happened in the call so far, if it belongs to the organization; empty where nothing was kept.
+
+        Raises StoreError.
+        """
+        runner = self.registry.find(session_id)
+        if runner is not None:
+            return runner.timeline.events() if runner.call.org_id == org_id else None
+        kept = self.store.timeline(org_id, session_id)
+        if kept is None:
+            return None if self.store.get(org_id, session_id) is None else []
+        events: list[Json] = json.loads(kept)
+        return events
+
+    def audio(self, org_id: OrgId, session_id: SessionId) -> bytes | None:
+        """The kept part of the call's answer as a WAV file, if the call belongs to the organization and there is one.
+
+        Only what workers on this machine keep is found. Raises SoundError, StoreError.
+        """
+        folder = self.settings.amd.keep_audio_dir
+        if folder is None or not is_uuid(session_id) or self.get(org_id, session_id) is None:
+            return None
+        return sound.read(folder / f"{session_id}.wav")
 
     def wait(self, session_id: SessionId, timeout_s: float) -> Call | None:
         """Hold the calling greenlet until the call is terminal and kept; None when that takes longer."""

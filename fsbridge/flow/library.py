@@ -18,9 +18,8 @@ from typing import TypeVar
 
 from gevent.threadpool import ThreadPool
 
-from fsbridge.call.model import Json
-from fsbridge.errors import FsbridgeError
 from fsbridge.flow.document import parse
+from fsbridge.flow.entry import Expected, FlowConflict, FlowEntry, LibraryError, StoredFlow, TooManyFlows
 from fsbridge.flow.errors import FlowError, FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.flow.model import Defaults, FlowDocument
 from fsbridge.flow.source import MAX_BYTES, SourceError, read
@@ -37,64 +36,6 @@ _YAML, _JSON = (".yaml", ".yml"), (".json",)
 _FILE_MODE, _FOLDER_MODE = 0o640, 0o750
 
 
-class LibraryError(FsbridgeError):
-    """The folder of flows cannot be read or written; the message says which file, and the system's reason."""
-
-
-class FlowConflict(FlowError):
-    """What is there is not what the writer believes; `current` is its version, None if there is nothing."""
-
-    def __init__(self, current: str | None) -> None:
-        self.current = current
-        super().__init__("there is no such flow" if current is None else f"the flow's version is {current}")
-
-
-class TooManyFlows(FlowError):
-    """The organization has as many flows as it may have."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What a writer believes is there: nothing (`versions` None), one of these versions, or (`any`) whatever it is."""
-
-    versions: frozenset[str] | None = None
-    any: bool = False
-
-    def holds(self, current: str | None) -> bool:
-        """Whether the belief is right."""
-        if current is None:
-            return self.versions is None and not self.any
-        return self.any or (self.versions is not None and current in self.versions)
-
-
-@dataclass(frozen=True, slots=True)
-class FlowEntry:
-    """What a list says of one document. `version` is a hash of its text, `updated_at` Unix seconds.
-
-    `problems` has the faults of an invalid one, whose `name` is unknown.
-    """
-
-    flow_id: FlowId
-    name: str
-    version: str
-    updated_at: float
-    problems: tuple[str, ...] = ()
-
-    @property
-    def valid(self) -> bool:
-        """Whether calls may be placed with it."""
-        return not self.problems
-
-
-@dataclass(frozen=True, slots=True)
-class StoredFlow:
-    """A document as it was written; `value` is what it says, None if it is no YAML at all."""
-
-    entry: FlowEntry
-    text: str
-    value: Json
-
-
 @dataclass(frozen=True, slots=True)
 class _Cached:
     stamp: tuple[int, int, int]
@@ -109,7 +50,15 @@ class FlowLibrary:
         self._dir = settings.dir
         self._max_per_org = settings.max_per_org
         prompts = str(settings.prompts_dir) if settings.prompts_dir is not None else None
-        self._defaults = Defaults(engine=settings.tts_engine, voice=settings.tts_voice, prompts_dir=prompts)
+        self._defaults = Defaults(
+            engine=settings.tts_engine,
+            voice=settings.tts_voice,
+            prompts_dir=prompts,
+            recordings_dir=settings.recordings_dir,
+            recordings_url=settings.recordings_url,
+            asr_engine=settings.asr_engine,
+            asr_grammar=settings.asr_grammar,
+        )
         self._cache: dict[Path, _Cached] = {}
         self._pool = ThreadPool(1)
 

@@ -6,16 +6,18 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gevent.event import Event
 
 from api.auth import hash_key
-from fsbridge.call.model import Call, CallRequest, Phase
+from fsbridge.call.model import Call, CallRequest, Json, Phase
 from fsbridge.errors import FsbridgeError
+from fsbridge.flow.library import FlowLibrary
 from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
-from fsbridge.settings import OrgSettings, Settings, parse
+from fsbridge.settings import FlowSettings, OrgSettings, Settings, parse
 
 ORG, OTHER_ORG, MUTE_ORG = (
     "11111111-1111-4111-8111-111111111111",
@@ -25,6 +27,8 @@ ORG, OTHER_ORG, MUTE_ORG = (
 FLOW = "aaaaaaaa-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
 KEY, OTHER_KEY, MUTE_KEY = "fsb_key-of-the-first", "fsb_key-of-the-other", "fsb_key-without-permission"
 CREATED = 1_767_225_600.25
+NOWHERE = Path(__file__) / "no folder"
+"""Where no flow can be, and none be written."""
 
 
 def make_settings(**service: Any) -> Settings:
@@ -56,6 +60,9 @@ class MemoryCalls:
     refuse: Exception | None = None
     reasons: list[str] = field(default_factory=list)
     end_at_once: Callable[[Call], Call] | None = None
+    timelines: dict[str, list[Json]] = field(default_factory=dict)
+    sounds: dict[str, bytes] = field(default_factory=dict)
+    flows: FlowLibrary = field(default_factory=lambda: FlowLibrary(FlowSettings(dir=NOWHERE)))
 
     def place(self, org: OrgSettings, flow_id: FlowId, request: CallRequest) -> Call:
         if self.refuse is not None:
@@ -79,6 +86,12 @@ class MemoryCalls:
             raise self.refuse
         call = self.calls.get(session_id)
         return call if call is not None and call.org_id == org_id else None
+
+    def timeline(self, org_id: OrgId, session_id: SessionId) -> list[Json] | None:
+        return None if self.get(org_id, session_id) is None else self.timelines.get(session_id, [])
+
+    def audio(self, org_id: OrgId, session_id: SessionId) -> bytes | None:
+        return None if self.get(org_id, session_id) is None else self.sounds.get(session_id)
 
     def wait(self, session_id: SessionId, timeout_s: float) -> Call | None:
         return self.calls[session_id] if self.ended[session_id].wait(timeout_s) else None
@@ -172,6 +185,12 @@ class Client:
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.request("GET", path, None, **headers)
+
+    def flow(self, method: str, flow: str = "", body: Any = None, org: str = ORG, **headers: str) -> Answer:
+        """A request below /flows; `flow` may have a query. A body that is no bytes is sent as JSON."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        path = f"/cgw/outbound/v1/orgs/{org}/flows" + (flow if not flow or flow[0] == "?" else f"/{flow}")
+        return self.request(method, path, data, **headers)
 
     def place(self, document: Any, org: str = ORG, flow: str = FLOW, **headers: str) -> Answer:
         body = document if isinstance(document, bytes) else json.dumps(document).encode()

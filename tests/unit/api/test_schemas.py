@@ -33,6 +33,8 @@ NUMBER = {"destinationNumber": "+15551234567"}
 RESOURCE_KEYS = [
     "sessionId",
     "flowId",
+    "flowVersion",
+    "inbound",
     "status",
     "destinationNumber",
     "callerId",
@@ -179,6 +181,7 @@ def test_a_queued_call_has_every_key() -> None:
         "sessionId": call.session_id,
         "flowId": FLOW,
         "status": "Queued",
+        "inbound": False,
         "destinationNumber": "+15551234567",
         "callerId": "111",
         "mode": "poll",
@@ -242,12 +245,27 @@ def test_the_document_tells_every_route_code_and_key() -> None:
     assert listed == {(route.method, route.path, route.operation) for route in known}
     place = doc["paths"][routes.PLACE_CALL.path]["post"]["responses"]
     statuses = {int(status) for status in place}
-    assert statuses == {200, 201, 408, 413} | {s for c, s in STATUS.items() if c is not ErrorCode.METHOD_NOT_ALLOWED}
+    elsewhere = {
+        ErrorCode.METHOD_NOT_ALLOWED,
+        ErrorCode.TOO_MANY_FLOWS,
+        ErrorCode.PRECONDITION_FAILED,
+        ErrorCode.PRECONDITION_REQUIRED,
+    }
+    assert statuses == {200, 201, 408, 413} | {s for c, s in STATUS.items() if c not in elsewhere}
     told = json.dumps(doc["paths"])
     assert all(code in told for code in ErrorCode if code is not ErrorCode.METHOD_NOT_ALLOWED)
     schemas = doc["components"]["schemas"]
-    assert list(schemas["CallResource"]["properties"]) == schemas["CallResource"]["required"] == RESOURCE_KEYS
+    assert schemas["CallResource"]["required"] == RESOURCE_KEYS
+    assert list(schemas["CallResource"]["properties"]) == [*RESOURCE_KEYS, "flowResult"]
     assert schemas["PlaceCall"]["additionalProperties"] is False
     assert not re.search(r"fsbridge__|amd_model__|-Input|-Output", json.dumps(schemas))
     references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(doc)))
     assert references <= schemas.keys()
+
+
+@pytest.mark.parametrize("result", [{"paid": True}, "", 0, False, [], "\ud800", {"n": 2**80}])
+def test_a_flow_s_result_is_shown_whatever_it_is(result: Any) -> None:
+    call = completed(make_call(CallRequest(Destination(DestinationKind.NUMBER, "+15551234567"), None)))
+    shown = json.loads(to_json(render_call(replace(call, flow_result=result, flow_version="0123", inbound=True))))
+    assert (shown["flowResult"], shown["flowVersion"], shown["inbound"]) == (result, "0123", True)
+    assert "flowResult" not in json.loads(to_json(render_call(call)))

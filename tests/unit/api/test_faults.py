@@ -1,0 +1,60 @@
+"""A document's faults taken apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.errors import ErrorCode
+from api.faults import fault, refusal
+from fsbridge.flow.document import MAX_TOLD, parse
+from fsbridge.flow.errors import FlowInvalid
+
+pytestmark = pytest.mark.unit
+
+
+def problems(text: str) -> tuple[str, ...]:
+    with pytest.raises(FlowInvalid) as caught:
+        parse(text)
+    return caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "step", "field", "words"),
+    [
+        ("a: [", 2, None, None, "not YAML"),
+        ("steps:\n- {id: a, pause: long}", 2, "a", "pause", "must be a number"),
+        ("steps:\n- {id: a, pause: 1, next: b}", 2, "a", "next", "there is no step 'b'"),
+        ("steps:\n- {pause: 1}", 2, "1", "id", "is missing"),
+        ("nmae: x\nsteps: [{id: a, pause: 1}]", 1, None, "nmae", "did you mean name?"),
+        ("steps:\n- {id: a, pause: 1, play: x}", 2, "a", None, "exactly one of"),
+        ("name: x", 1, None, "steps", "is missing"),
+    ],
+)
+def test_real_faults(text: str, line: int, step: str | None, field: str | None, words: str) -> None:
+    found = fault(problems(text)[0])
+    assert (found.line, found.step, found.field) == (line, step, field)
+    assert words in found.message
+
+
+def test_the_message_tells_the_first_and_the_details_all() -> None:
+    error = refusal(problems("steps: [" + ", ".join(f"{{id: s{n}, pause: x}}" for n in range(5)) + "]"))
+    assert (error.code, error.status) == (ErrorCode.INVALID_REQUEST, 400)
+    assert error.message.startswith("the flow is invalid: line 1: step s0: pause: must be a number; ")
+    assert error.message.endswith("; and 2 more, see details")
+    assert [each["step"] for each in error.extra["details"]] == ["s0", "s1", "s2", "s3", "s4"]
+    assert error.extra["details"][0].keys() == {"line", "step", "field", "message"}
+
+
+def test_a_report_that_was_cut_says_so() -> None:
+    many = problems("steps: [" + ", ".join("{id: s, pause: x}" for _ in range(MAX_TOLD + 50)) + "]")
+    last = fault(many[-1])
+    assert (last.line, last.step, last.field) == (None, None, None)
+    assert "more" in last.message
+
+
+@given(st.text())
+def test_anything_is_a_fault_with_a_message(text: str) -> None:
+    found = fault(text)
+    assert found.message in text
