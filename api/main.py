@@ -22,8 +22,9 @@ from api.server import ApiServer
 from fsbridge import logs
 from fsbridge.amd import fork, recordings
 from fsbridge.amd.workers import WorkerPool
-from fsbridge.call import reconcile, translate
+from fsbridge.call import arrivals, reconcile, translate
 from fsbridge.call.effects import Notice
+from fsbridge.call.inbound import InboundService
 from fsbridge.call.machine import Limits
 from fsbridge.call.model import Call
 from fsbridge.call.registry import CallRegistry
@@ -52,7 +53,7 @@ log = structlog.get_logger(__name__)
 PURGE_INTERVAL_S = 600.0
 DAY_S = 86_400.0
 SAMPLE_INTERVAL_S = 0.5
-SUBSCRIPTION = (translate.SUBSCRIBED, fork.SUBSCRIBED)
+SUBSCRIPTION = ((*translate.SUBSCRIBED, *arrivals.SUBSCRIBED), fork.SUBSCRIBED)
 
 
 @dataclass(slots=True)
@@ -72,6 +73,7 @@ class Service:
     registry: CallRegistry = field(init=False)
     pool: NodePool = field(init=False)
     calls: CallService = field(init=False)
+    inbound: InboundService = field(init=False)
     server: ApiServer = field(init=False)
     _lost_timers: dict[str, gevent.Greenlet[..., object]] = field(init=False, default_factory=dict)
 
@@ -124,6 +126,7 @@ class Service:
             parts=parts,
             render_metrics=self.metrics.render,
         )
+        self.inbound = InboundService(self.calls)
         self.server = ApiServer(build_app(settings, self.calls, self.clock), settings.service, self.supervisor)
 
     def start(self) -> None:
@@ -167,6 +170,7 @@ class Service:
     def _on_event(self, node: Node, event: Event) -> None:
         self.metrics.esl_events.labels(node.name).inc()
         self.registry.on_event(event)
+        self.inbound.on_event(node, event)
 
     def _on_node_up(self, node: Node) -> None:
         self.metrics.esl_connected.labels(node.name).set(1)
@@ -174,6 +178,8 @@ class Service:
         if timer is not None:
             timer.kill(block=False)
         reconcile.after_reconnect(node.name, node.epoch, self.registry)
+        if self.settings.inbound:
+            self.supervisor.spawn("inbound.after_reconnect", self.inbound.after_reconnect, node)
 
     def _on_node_down(self, node: Node) -> None:
         self.metrics.esl_connected.labels(node.name).set(0)
