@@ -414,3 +414,38 @@ def test_whatever_comes_is_a_call_or_a_400(document: dict[str, Any]) -> None:
         assert answer.status == 400
         assert answer.code in ("INVALID_REQUEST", "INVALID_DESTINATION", "INVALID_WEBHOOK_URL")
         assert not service.calls
+
+
+# -- what happened in a call -----------------------------------------------------------------------------------
+
+
+def _below(client: Client, session: str, what: str, org: str = ORG) -> Answer:
+    return client.get(f"/cgw/outbound/v1/orgs/{org}/calls/{session}/{what}")
+
+
+def test_a_call_s_timeline(client: Client, service: MemoryCalls) -> None:
+    session = client.place(NUMBER).json["sessionId"]
+    assert _below(client, session, "timeline").json == {"sessionId": session, "events": []}
+    events = [{"at": "2026-01-01T00:00:00.250Z", "event": "placed"}, {"at": "2026-01-01T00:00:01.000Z", "event": "x"}]
+    service.timelines[session] = events
+    assert _below(client, session.upper(), "timeline").json["events"] == events
+
+
+def test_a_call_s_sound(client: Client, service: MemoryCalls) -> None:
+    session = client.place(NUMBER).json["sessionId"]
+    assert _below(client, session, "audio").code == "NOT_FOUND"
+    service.sounds[session] = b"RIFF\x00\xff"
+    answer = _below(client, session, "audio")
+    assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"RIFF\x00\xff", "audio/wav")
+
+
+@pytest.mark.parametrize("what", ["timeline", "audio"])
+def test_nobody_else_s_and_no_unknown_call(service: MemoryCalls, what: str) -> None:
+    session = _client(service).place(NUMBER).json["sessionId"]
+    service.sounds[session] = b"RIFF"
+    assert _below(_client(service), new_uuid(), what).code == "NOT_FOUND"
+    assert _below(_client(service), "not-a-uuid", what).code == "INVALID_REQUEST"
+    assert _below(_client(service, OTHER_KEY), session, what, OTHER_ORG).code == "NOT_FOUND"
+    assert _below(_client(service, OTHER_KEY), session, what).code == "PERMISSION_DENIED"
+    service.refuse = FsbridgeError("the disk is gone")
+    assert _below(_client(service), session, what).code == "SERVICE_UNAVAILABLE"
