@@ -59,6 +59,12 @@ _NOT_ASKED: Final = (0.4,) * FRAMES_PER_TICK
 QUIET: Final = 0.2  # mean speech probability below which a steady stretch is no vowel
 LEAST_TONE: Final = 0.12  # the network's probability that a beep's loudest tick must reach
 PAIR_SHARE: Final = 0.25
+# Where the network is as sure as this that the tick holds a tone, noise and lost packets are forgiven: the marks
+# of a beep that they blur (its stop, its purity, its steadiness) are asked for less.
+SURE_TONE: Final = 0.9
+SURE_STEADY: Final = 1.6
+SURE_GAP_FRAMES: Final = 8
+SURE_DRIFT_KHZ: Final = 0.05
 
 
 class ToneKind(StrEnum):
@@ -211,6 +217,16 @@ class ToneTracker:
             self._gap += 1
             if self._gap <= GAP_FRAMES and self._count >= 3:
                 return
+            # A concealed packet repeats a piece of the tone that does not fit its neighbours: it wavers, as loud.
+            if (
+                self._gap <= SURE_GAP_FRAMES
+                and self._count >= MIN_FRAMES
+                and self._tone_now >= SURE_TONE
+                and share > STAY_SHARE
+                and abs(first - self._first) < SURE_DRIFT_KHZ
+                and level > self._level - 0.3
+            ):
+                return
             self._close(found, level)
         if share > ENTER_SHARE and level > MIN_LEVEL:
             self._count = 1
@@ -234,13 +250,15 @@ class ToneTracker:
             self._settled += 1
         self._held = (first, level)
 
-    def _steady(self, count: int) -> bool:
+    def _steady(self, count: int, sure: bool) -> bool:
         n = self._settled
         if n < 2:
             return False
         a, b, c, d = self._spread
         # Luck is likelier in a short stretch, so more is asked of it.
         strict = 2.5 if self._talk < QUIET else 0.5 if count < SHORT_FRAMES else 0.8
+        if sure:
+            strict = max(strict, SURE_STEADY)
         limit = (STEADY_PAIR_KHZ if self._second else STEADY_KHZ) * strict
         return b / n - (a / n) ** 2 <= limit**2 and d / n - (c / n) ** 2 <= (STEADY_LEVEL * strict) ** 2
 
@@ -273,14 +291,15 @@ class ToneTracker:
         first, second = self._first, self._second
         if self._tone < LEAST_TONE:
             return False
-        if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or not self._steady(count):
+        sure = self._tone >= SURE_TONE
+        if count > MAX_BEEP_FRAMES or not 0.345 <= first <= 2.02 or not self._steady(count, sure):
             return False
         if second and self._share < 0.97 and count < 2 * SHORT_FRAMES and _harmonics(first, second):
             return False
-        if self._share < (SHORT_SHARE if count < SHORT_FRAMES else LONG_SHARE):
+        if self._share < (SHORT_SHARE if count < SHORT_FRAMES else LONG_SHARE) - (0.12 if sure else 0.0):
             return False
-        # A note of music or a vowel is followed by sound as loud; a beep stops.
-        return level_after <= self._level - 0.2
+        # A note of music or a vowel is followed by sound as loud; a beep stops, though a television may go on.
+        return sure or level_after <= self._level - 0.2
 
     def _is_ced(self) -> bool:
         return not self._second and abs(self._first - 2.1) <= 0.020
