@@ -13,6 +13,7 @@ import yaml
 
 from api.cli.serve import EXAMPLE_KEY_HASH
 from fsbridge import doctor
+from fsbridge.call import arrivals
 from fsbridge.settings import Settings, load, parse
 from fsbridge.simulator.farend_file import default_book
 
@@ -23,7 +24,7 @@ CONF = ROOT / "freeswitch-conf"
 DOCKER = ROOT / "docker"
 PIECES = sorted(CONF.rglob("*.xml"))
 
-NOT_IN_SIMULATOR = {"+15550100099"}
+NOT_IN_SIMULATOR = {"+15550100020", "+15550100099"}
 
 
 def xml(name: str) -> ET.Element:
@@ -146,6 +147,42 @@ def test_every_far_end_is_in_the_readme() -> None:
     names = {each.get("name") for each in xml("dialplan/fsbridge_test.xml").iter("extension")}
     assert {extension(number) for number in readme_numbers()} == names - {"anything_else"}
     assert extension("+4930123456") == extension("+155501000011") == "anything_else"
+
+
+def handed_over(name: str) -> list[tuple[str, str]]:
+    """Extensions that hand a call over: what each sets our variable to, and its expression."""
+    found = []
+    for each in xml(name).iter("extension"):
+        (condition,) = each.iter("condition")
+        steps = [(action.get("application"), action.get("data", "")) for action in condition]
+        if (steps[0][1] or "").startswith(f"{arrivals.MARK}="):
+            assert [step[0] for step in steps] == ["set", "park"]  # not answered, and nothing after park
+            found.append((str(steps[0][1]).partition("=")[2], condition.get("expression", "")))
+    return found
+
+
+def test_calls_that_come_in_are_marked_so_that_they_are_recognised() -> None:
+    pieces = handed_over("dialplan/public/fsbridge_inbound.xml") + handed_over("dialplan/fsbridge_test.xml")
+    assert [key for key, _ in pieces] == ["main", "trial"]
+    for key, expression in pieces:
+        (number,) = re.findall(r"\d{11}", expression)
+        headers = {
+            "Unique-ID": "d85c71b1-eeb7-49ab-b547-0ac40d3bd566",
+            "Call-Direction": "inbound",
+            "Caller-Destination-Number": f"+{number}",
+            f"variable_{arrivals.MARK}": key,
+        }
+        call = arrivals.read(headers)
+        assert call is not None
+        assert (call.key, call.number) == (key, f"+{number}")
+        assert re.search(expression, call.number)
+
+
+def test_the_example_s_inbound_number_is_the_dialplan_s() -> None:
+    example = (ROOT / "api" / "fsbridge.example.toml").read_text()
+    (number,) = re.findall(r'^# number = "\+(\d+)"', example, re.MULTILINE)
+    (piece,) = handed_over("dialplan/public/fsbridge_inbound.xml")
+    assert re.search(piece[1], number)
 
 
 # --- docker --------------------------------------------------------------------------------------------------------
