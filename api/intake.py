@@ -29,7 +29,7 @@ def to_call_request(body: PlaceCall, settings: Settings, org: OrgSettings) -> Ca
     analysis = None if body.call_analysis is None else frozenset(Verdict(word) for word in body.call_analysis)
     if analysis is None and body.call_analysis_options is not None:
         raise invalid("callAnalysisOptions: only together with callAnalysis; add callAnalysis or leave the options out")
-    _check_webhook(body, mode, settings)
+    webhook_url = _webhook_url(body, mode, settings)
     return CallRequest(
         destination=destination,
         caller_id=body.caller_id,
@@ -38,8 +38,8 @@ def to_call_request(body: PlaceCall, settings: Settings, org: OrgSettings) -> Ca
         amd=None if analysis is None else amd_options(body.call_analysis_options, analysis, org.amd, settings.amd),
         variables=MappingProxyType(body.variables or {}),
         metadata=body.metadata,
-        webhook_url=body.webhook_url if mode is Mode.WEBHOOK else None,
-        webhook_auth=body.webhook_auth if mode is Mode.WEBHOOK else None,
+        webhook_url=webhook_url,
+        webhook_auth=body.webhook_auth if webhook_url is not None else None,
     )
 
 
@@ -65,15 +65,19 @@ def _destination(text: str) -> Destination:
         raise ApiError(ErrorCode.INVALID_DESTINATION, f"destinationNumber: {error}") from error
 
 
-def _check_webhook(body: PlaceCall, mode: Mode, settings: Settings) -> None:
-    if mode is not Mode.WEBHOOK:
-        # Callers of the original send one body for every mode; what no callback needs is no fault.
-        return
+def _webhook_url(body: PlaceCall, mode: Mode, settings: Settings) -> str | None:
+    """Where callbacks go. Without mode webhook that is only where a flow's own events go, and may be nowhere."""
     if body.webhook_url is None:
+        if mode is not Mode.WEBHOOK:
+            return None
         raise ApiError(
             ErrorCode.INVALID_WEBHOOK_URL, "webhookUrl: missing; mode webhook needs an https URL for the callbacks"
         )
     try:
         check_url(body.webhook_url, settings.webhooks)
     except WebhookUrlError as error:
+        if mode is not Mode.WEBHOOK:
+            # Callers of the original send one body for every mode; what no callback needs is no fault.
+            return None
         raise ApiError(ErrorCode.INVALID_WEBHOOK_URL, str(error)) from error
+    return body.webhook_url

@@ -25,7 +25,7 @@ from fsbridge.flow.source import MAX_BYTES
 _BODY: Doc = {
     "required": True,
     "description": f"A flow, at most {MAX_BYTES // 1024} kB; `fsbridge flows schema` prints its JSON Schema.",
-    "content": {JSON: {"schema": {"type": "object"}}, YAML: {"schema": {"type": "string"}}},
+    "content": {JSON: {"schema": {"type": "object"}}, YAML: {"schema": {"type": "object"}}},
 }
 _DRY_RUN = parameter(
     "query", "dryRun", "true: say whether the document is valid, write nothing.", {"type": "boolean", "default": False}
@@ -68,7 +68,7 @@ def collection() -> Doc:
 def single() -> Doc:
     """`…/flows/{flowId}`."""
     document = other("The document; as it was written when YAML is asked for.", JSON, {})
-    document["content"][YAML] = {"schema": {"type": "string"}}
+    document["content"][YAML] = {"schema": {}}
     unshowable = {"406": response("`INVALID_REQUEST`: a file put there by hand that JSON cannot show.", ErrorBody)}
     return {
         "get": operation(

@@ -167,14 +167,15 @@ class PlaceCall(_Request):
     webhook_url: str | None = Field(
         None,
         description="https URL that receives the callbacks. Required for mode `webhook` (else 400 "
-        "`INVALID_WEBHOOK_URL`), not used in the others.",
+        "`INVALID_WEBHOOK_URL`); in the others only a flow's own `call.event` goes there, and a URL that may not be "
+        "used is no fault.",
         examples=["https://example.com/hooks/calls"],
     )
     webhook_auth: str | None = Field(
         None,
         min_length=1,
         max_length=1_024,
-        description="Secret that signs the callbacks; stored encrypted, never returned. Not used in other modes.",
+        description="Secret that signs the callbacks; stored encrypted, never returned.",
         json_schema_extra={"writeOnly": True},
     )
 

@@ -266,11 +266,18 @@ def test_400(client: Client, service: MemoryCalls, body: Any, code: str, word: s
     assert not service.calls
 
 
-def test_what_no_callback_needs_is_neither_a_fault_nor_kept(client: Client, service: MemoryCalls) -> None:
-    answer = client.place({**HOOK, "mode": "poll", "webhookAuth": "x"})
-    assert answer.status == 201
-    (call,) = service.calls.values()
-    assert (call.request.webhook_url, call.request.webhook_auth) == (None, None)
+@pytest.mark.parametrize("mode", ["poll", "webhook"])
+def test_a_flow_s_own_events_go_to_the_webhook_in_every_mode(client: Client, service: MemoryCalls, mode: str) -> None:
+    assert client.place({**HOOK, "mode": mode, "webhookAuth": "x"}).status == 201
+    assert (_only(service).request.webhook_url, _only(service).request.webhook_auth) == (HOOK["webhookUrl"], "x")
+
+
+@pytest.mark.parametrize("url", [{}, {"webhookUrl": "http://example.com/"}, {"webhookUrl": "https://127.0.0.1/"}])
+def test_what_no_callback_needs_is_neither_a_fault_nor_kept(
+    client: Client, service: MemoryCalls, url: dict[str, str]
+) -> None:
+    assert client.place({**NUMBER, "mode": "poll", "webhookAuth": "x", **url}).status == 201
+    assert (_only(service).request.webhook_url, _only(service).request.webhook_auth) == (None, None)
 
 
 @pytest.mark.parametrize(
