@@ -2,16 +2,22 @@
 
 It answers the demo, the tests and the benchmarks, and `fsbridge simulate` runs it alone so that `serve` can be tried
 without a switch. Its events and replies are held to recorded conversations with a real FreeSWITCH (tests/traces).
-Only outbound legs exist: no SIP, no RTP, no bridge.
+Calls go out, come in, are bridged, conferenced and transferred, and one leg hears what the other plays; there is no
+SIP and no RTP.
 """
 
+from fsbridge.simulator.dialplan import Dialplan, Extension, parked
 from fsbridge.simulator.farend import FarEnd, FarEndBook
 from fsbridge.simulator.farend_file import FarEndError, default_book, load_book, parse_script
 from fsbridge.simulator.faults import Faults
+from fsbridge.simulator.inbound import CallerGone
 from fsbridge.simulator.settings import SimulatorSettings
 from fsbridge.simulator.simulator import Simulator, run
 
 __all__ = [
+    "CallerGone",
+    "Dialplan",
+    "Extension",
     "FarEnd",
     "FarEndBook",
     "FarEndError",
@@ -20,6 +26,7 @@ __all__ = [
     "SimulatorSettings",
     "default_book",
     "load_book",
+    "parked",
     "parse_script",
     "run",
 ]

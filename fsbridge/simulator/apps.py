@@ -61,6 +61,16 @@ def _set(channel: Channel, argument: str) -> None:
     channel.set_variable(name.strip(), channel.expand(value))
 
 
+def _multiset(channel: Channel, argument: str) -> None:
+    """``<name>=<value> <name>=<value> …``, by spaces or behind ``^^`` by another character."""
+    separator = " "
+    if argument.startswith("^^") and len(argument) > 2:
+        separator, argument = argument[2], argument[3:]
+    for pair in argument.split(separator):
+        if "=" in pair:
+            _set(channel, pair)
+
+
 def _unset(channel: Channel, argument: str) -> None:
     channel.set_variable(argument.strip(), "")
 
@@ -142,6 +152,7 @@ _APPLICATIONS: dict[str, Callable[[Channel, str], App]] = {
     "export": _instant(_set),
     "hangup": _instant(_hangup),
     "log": _instant(_nothing),
+    "multiset": _instant(_multiset),
     "park": _park,
     "play_and_detect_speech": apps_listen.play_and_detect_speech,
     "play_and_get_digits": apps_listen.play_and_get_digits,

@@ -79,6 +79,8 @@ class _Dialling:
         self.leg: Leg | None = None
         self.answered = False
         self.over = False
+        self.taken = False
+        """The second leg was transferred away: it goes on without the first."""
 
     def leg_early(self) -> None:
         channel = self._channel
@@ -96,6 +98,10 @@ class _Dialling:
 
     def leg_over(self) -> None:
         self.over = True
+        self._process.wake(LEG)
+
+    def leg_taken(self) -> None:
+        self.taken = True
         self._process.wake(LEG)
 
 
@@ -189,17 +195,22 @@ def _bridged(channel: Channel, other: Channel, dialling: _Dialling) -> App:
     pair = connect(channel, other)
     channel.fire("CHANNEL_BRIDGE", before=pair)
     other.set_state("CS_EXCHANGE_MEDIA")
+    other.execution.attend()
     tell_partner(other, channel)
     channel.node.scheduler.call_later(FRAME_SECONDS, lambda: _tell_first(channel, other))
-    while not dialling.over:
+    other.on_transfer = dialling.leg_taken
+    while not (dialling.over or dialling.taken):
         if (yield None) == HANGUP:
             break
         channel.execution.digits.clear()
     disconnect(channel, other)
     for one in (channel, other):
         one.variables.pop("signal_bond", None)
-    other.hang_up(channel.cause or "NORMAL_CLEARING", at_once=True)
-    channel.variables["bridge_hangup_cause"] = other.cause
+    if dialling.taken:
+        other.other = None
+    else:
+        other.hang_up(channel.cause or "NORMAL_CLEARING", at_once=True)
+    channel.variables["bridge_hangup_cause"] = other.cause or "NORMAL_CLEARING"
     channel.other = None
     channel.fire("CHANNEL_UNBRIDGE", before=pair)
     if dialling.over and channel.variables.get("hangup_after_bridge") == "true":
@@ -252,11 +263,15 @@ class _Pair:
         self._legs = (first, second)
         self._waiting = [first, second]
         self._told: list[Header] = []
+        self._taken: set[Channel] = set()
+        """Those that were transferred away."""
+        for one in self._legs:
+            one.on_hangup = self._ended_by(one)
+            one.on_transfer = self._taken_from(one)
 
     def ready(self, channel: Channel) -> None:
         for state in ("CS_HIBERNATE", "CS_RESET", "CS_SOFT_EXECUTE"):
             channel.set_state(state)
-        channel.on_hangup = self._ended_by(channel)
         self._waiting.remove(channel)
         if not self._waiting:
             channel.node.scheduler.call_later(FRAME_SECONDS, self._begin)
@@ -264,8 +279,6 @@ class _Pair:
     def _begin(self) -> None:
         first, second = self._legs
         if first.hung_up or second.hung_up:
-            for one in self._legs:
-                one.hang_up("NORMAL_CLEARING")
             return
         for one, other in ((first, second), (second, first)):
             one.fire("CHANNEL_EXECUTE", [("Application", "uuid_bridge"), ("Application-Data", other.uuid)])
@@ -273,6 +286,8 @@ class _Pair:
         first.fire("CHANNEL_BRIDGE", before=self._told)
         second.belong_to(first)
         second.set_state("CS_EXCHANGE_MEDIA")
+        for one in self._legs:
+            one.execution.attend()
         tell_partner(first, second)
         tell_partner(second, first)
 
@@ -282,20 +297,37 @@ class _Pair:
 
         def ended() -> None:
             before()
-            first, second = self._legs
-            other = second if channel is first else first
-            if not self._waiting:
-                disconnect(first, second)
-            channel.node.scheduler.call_later(FRAME_SECONDS, lambda: self._follow(first, other))
+            self._end(channel)
 
         return ended
 
-    def _follow(self, first: Channel, other: Channel) -> None:
+    def _taken_from(self, channel: Channel) -> Callable[[], None]:
+        def taken() -> None:
+            self._taken.add(channel)
+            self._end(channel)
+
+        return taken
+
+    def _end(self, channel: Channel) -> None:
+        first, second = self._legs
+        other = second if channel is first else first
+        channel.on_transfer = lambda: None
+        if self._told:
+            disconnect(first, second)
+        channel.node.scheduler.call_later(FRAME_SECONDS, lambda: self._follow(other))
+
+    def _follow(self, other: Channel) -> None:
+        """The other leg goes too, unless it was taken elsewhere as well."""
+        first, second = self._legs
         if other.hung_up:
             return
-        if not self._waiting and first is other:
+        if self._told and other is first:
             for name in ("bridge_hangup_cause", "last_bridge_hangup_cause"):
-                first.variables[name] = self._legs[1].cause
+                first.variables[name] = second.cause or "NORMAL_CLEARING"
             first.fire("CHANNEL_UNBRIDGE", before=self._told)
-            first.set_state("CS_EXECUTE")
-        other.hang_up("NORMAL_CLEARING", at_once=True)
+            if other not in self._taken:
+                first.set_state("CS_EXECUTE")
+        if other in self._taken:
+            other.other = None
+        else:
+            other.hang_up("NORMAL_CLEARING", at_once=True)

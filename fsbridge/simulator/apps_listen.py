@@ -20,6 +20,7 @@ from fsbridge.simulator.wire import whole
 if TYPE_CHECKING:
     from fsbridge.simulator.channel import Channel
 
+_WORDS = re.compile(r"'([^']*)'|(\S+)")
 _POLL = 0.1
 _TONE_BUG = "spandsp_tone_detect"
 _SPEECH_SECONDS = 10.0
@@ -29,7 +30,7 @@ NO_INPUT = "Completion-Cause: 002\r\n"
 
 
 def play_and_get_digits(channel: Channel, argument: str) -> App:
-    words = argument.split()
+    words = separate(argument)
     numbers = [number for word in words[:4] if (number := whole(word)) is not None]
     if len(words) < 9 or len(numbers) < 4:
         return ""
@@ -59,6 +60,11 @@ def play_and_get_digits(channel: Channel, argument: str) -> App:
         if response == PLAYBACK_ERROR:
             return ""
     return ""
+
+
+def separate(argument: str) -> list[str]:
+    """An argument's words as FreeSWITCH separates them: at spaces, but not inside single quotes, which go."""
+    return [quoted or plain for quoted, plain in _WORDS.findall(argument)]
 
 
 def _collect(

@@ -22,6 +22,7 @@ PLAYED = "FILE PLAYED"
 NOT_FOUND = "FILE NOT FOUND"
 PLAYBACK_ERROR = "PLAYBACK ERROR"
 HTTP_CACHE = "http_cache://"
+SAY = "say:"
 FETCH_SECONDS = 60.0
 """Simulated seconds until a fetch is given up here; the fetcher's own deadline, in real time, is shorter."""
 
@@ -80,6 +81,8 @@ def play(channel: Channel, path: str, terminators: str) -> Generator[Wait, str, 
     if channel.inbound and not channel.answered:
         channel.early_media()
     url = path.removeprefix(HTTP_CACHE)
+    if path.startswith(SAY):
+        return (yield from _say_text(channel, path.removeprefix(SAY), terminators))
     if url.startswith(("http://", "https://")):
         found = yield from _fetch(channel, url, url != path)
         if isinstance(found, str):
@@ -93,6 +96,24 @@ def play(channel: Channel, path: str, terminators: str) -> Generator[Wait, str, 
         except sound.SoundError:
             return NOT_FOUND
     return (yield from play_pcm(channel, path, pcm, terminators))
+
+
+def _say_text(channel: Channel, text: str, terminators: str) -> Generator[Wait, str, str]:
+    """``say:<text>`` where a file is wanted: spoken by the engine that the channel names, and no playback events."""
+    if not channel.variables.get("tts_engine"):
+        return NOT_FOUND
+    pcm = sound.stand_in_speech(text)
+    channel.said.play(channel.sample(), pcm, text)
+    end = channel.now() + len(pcm) / 2 / RATE
+    while (left := end - channel.now()) > 0:
+        reason = yield left
+        digits = channel.execution.digits
+        if reason == ELAPSED:
+            break
+        if reason in (HANGUP, BREAK) or (digits and (terminators == "any" or digits[-1] in terminators)):
+            channel.said.cut(channel.sample())
+            return PLAYBACK_ERROR if reason == HANGUP else PLAYED
+    return PLAYED
 
 
 def play_pcm(channel: Channel, path: str, pcm: bytes, terminators: str, text: str = "") -> Generator[Wait, str, str]:

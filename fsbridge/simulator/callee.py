@@ -10,11 +10,13 @@ from fsbridge.simulator.audio_lines import RATE, Line
 from fsbridge.simulator.farend import (
     Answer,
     EarlyMedia,
+    Echo,
     FarEnd,
     Fax,
     HangUp,
     Listen,
     Loop,
+    Menu,
     NeverAnswer,
     Play,
     Press,
@@ -22,6 +24,7 @@ from fsbridge.simulator.farend import (
     Reject,
     Ring,
     Silence,
+    Speak,
     Step,
     Tone,
     WaitDtmf,
@@ -63,6 +66,10 @@ class _Gone(Exception):
     """The caller has hung up."""
 
 
+class _Pressed(Exception):
+    """A digit has come while a menu's prompt plays or waits."""
+
+
 class Callee:
     """Plays `script` against `call`. `on_message(pcm)` gets what a `record` step took down."""
 
@@ -84,6 +91,7 @@ class Callee:
         self._on_message = on_message
         self._calls = calls
         self._answered = False
+        self._interruptible = False
         self._digits: list[str] = []
         self._process = Process(scheduler, self._body())
 
@@ -129,8 +137,16 @@ class Callee:
                 call.early_media()
             case Answer():
                 call.answer()
-            case Play(files):
-                yield from self._play(sound.load(files[sum(map(ord, self._number)) % len(files)]))
+            case Play(files, text):
+                yield from self._play(sound.load(files[sum(map(ord, self._number)) % len(files)]), text)
+            case Speak(text):
+                yield from self._play(sound.stand_in_speech(text), text)
+            case Echo(seconds):
+                call.heard.feed(call.sample(), [(call.said, 0)])
+                yield from self._pass(seconds)
+                call.heard.unfeed(call.sample())
+            case Menu():
+                yield from self._menu(step)
             case Silence(seconds):
                 yield from self._pass(seconds)
             case Tone(hz, seconds, level):
@@ -175,14 +191,34 @@ class Callee:
                 raise _Gone
 
     def _pass(self, seconds: float) -> Generator[float | None, str, None]:
-        """Let time pass, whatever digits come; the end of the call ends the script."""
+        """Let time pass, whatever digits come unless a menu waits for one; the end of the call ends the script."""
         end = self._scheduler.now() + seconds
         while (left := end - self._scheduler.now()) > 0:
             if (yield left) == _GONE:
                 raise _Gone
+            if self._interruptible and self._digits:
+                raise _Pressed
 
-    def _play(self, pcm: bytes) -> Generator[float | None, str, None]:
-        self._call.heard.play(self._call.sample(), pcm)
+    def _menu(self, menu: Menu) -> Generator[float | None, str, None]:
+        for _ in range(menu.times):
+            self._digits.clear()
+            self._interruptible = True
+            try:
+                yield from self._steps(menu.prompt)
+                yield from self._pass(menu.seconds)
+            except _Pressed:
+                self._call.heard.cut(self._call.sample())
+            finally:
+                self._interruptible = False
+            pressed = self._digits.pop(0) if self._digits else ""
+            chosen = dict(menu.choices).get(pressed)
+            if chosen is not None:
+                yield from self._steps(chosen)
+                return
+            yield from self._steps(menu.otherwise)
+
+    def _play(self, pcm: bytes, text: str = "") -> Generator[float | None, str, None]:
+        self._call.heard.play(self._call.sample(), pcm, text)
         yield from self._pass(len(pcm) / 2 / RATE)
 
     def _wait_dtmf(self, count: int, until: str, seconds: float) -> Generator[float | None, str, None]:

@@ -91,6 +91,8 @@ class Channel:
         self.on_ring: Callable[[], None] = lambda: None
         self.on_early_media: Callable[[], None] = lambda: None
         self.on_answer: Callable[[], None] = lambda: None
+        self.on_transfer: Callable[[], None] = lambda: None
+        """It is being taken elsewhere: for the leg that it is bridged with."""
         self.on_hangup: Callable[[], None] = lambda: None
         self.on_hangup_complete: Callable[[], None] = lambda: None
 
@@ -232,11 +234,12 @@ class Channel:
         """Leave whatever runs and go to an extension of the dialplan; "" is the context where the call is."""
         context = context or self.profile.context
         self.profile = Profile(extension, context, "XML", self.profile.index + 1, self._microseconds())
+        self.on_transfer()
         self.execution.leave(self._route, in_thread=in_thread)
 
     def _route(self) -> None:
         self.set_state("CS_ROUTING")
-        extension = self.node.settings.dialplan.find(self.profile.number, self.profile.context)
+        extension = self.node.dialplan.find(self.profile.number, self.profile.context)
         if extension is None:
             self.hang_up("NO_ROUTE_DESTINATION", at_once=True)
             return

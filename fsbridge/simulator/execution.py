@@ -63,6 +63,14 @@ class Execution:
         self._away = False
         self._after()
 
+    def attend(self) -> None:
+        """Run nothing of its own, but take messages: a leg that a bridge was placed or made for."""
+        self._start(self._attending())
+
+    def _attending(self) -> Body:
+        while (yield None) != HANGUP:
+            self.digits.clear()
+
     def leave(self, then: Callable[[], None], *, in_thread: bool = False) -> None:
         """Unwind every application without a hang-up, as for a transfer, and do `then`; nothing runs until `begin`.
 
@@ -132,9 +140,12 @@ class Execution:
         self._after()
 
     def _push(self, message: Message) -> None:
+        self._start(self._body(message))
+
+    def _start(self, body: Body) -> None:
         if self._stack:
             self._stack[-1].suspend()
-        process = Process(self._channel.node.scheduler, self._body(message), lambda: self._popped(process))
+        process = Process(self._channel.node.scheduler, body, lambda: self._popped(process))
         self._stack.append(process)
         process.start()
 

@@ -14,15 +14,19 @@ from pathlib import Path
 import yaml
 
 from fsbridge.errors import FsbridgeError
+from fsbridge.simulator.dialplan import Extension
+from fsbridge.simulator.dialplan_file import parse_extensions
 from fsbridge.simulator.farend import (
     Answer,
     EarlyMedia,
+    Echo,
     FarEnd,
     FarEndBook,
     Fax,
     HangUp,
     Listen,
     Loop,
+    Menu,
     NeverAnswer,
     Play,
     Press,
@@ -30,6 +34,7 @@ from fsbridge.simulator.farend import (
     Reject,
     Ring,
     Silence,
+    Speak,
     Step,
     Tone,
     WaitDtmf,
@@ -39,12 +44,14 @@ from fsbridge.simulator.sound import AUDIO_FOLDER, SoundError, load, resolve
 DEFAULT_BOOK = Path(__file__).parent / "farends.yaml"
 
 MAX_STEP_SECONDS = 86_400.0
+MAX_TEXT = 1000
 _DIGITS = re.compile(r"[0-9A-Da-d*#wW]{1,64}")
+_DIGIT = re.compile(r"[0-9A-Da-d*#]")
 _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,48}")
 
 _STEP_WORDS = (
-    "ring, early_media, answer, play, silence, tone, beep, fax, dtmf, wait_dtmf, listen, record, loop, hangup, busy, "
-    "reject, never_answer"
+    "ring, early_media, answer, play, speak, echo, silence, tone, beep, fax, dtmf, wait_dtmf, menu, listen, record, "
+    "loop, hangup, busy, reject, never_answer"
 )
 
 
@@ -57,14 +64,18 @@ class FarEndError(FsbridgeError):
 
 
 def parse_book(document: object, folder: Path | None = None) -> FarEndBook:
-    """A book from the mapping ``{far_ends: [{name, match, steps}, …]}``; sound files are looked up in `folder`,
-    then among the simulator's own. Raises FarEndError with every fault found.
+    """A book from the mapping ``{far_ends: [{name, match, steps}, …], inbound: […]}``, `inbound` as in `dialplan_file`.
+
+    Sound files are looked up in `folder`, then among the simulator's own. Raises FarEndError with every fault found.
     """
     reader = _Reader(tuple(str(place) for place in (folder, AUDIO_FOLDER) if place is not None))
     entries = reader.book(document)
+    extensions: tuple[Extension, ...] = ()
+    if isinstance(document, Mapping) and "inbound" in document:
+        extensions = parse_extensions(document["inbound"], reader.problems)
     if reader.problems:
         raise FarEndError(reader.problems)
-    return FarEndBook(entries)
+    return FarEndBook(entries, extensions)
 
 
 def parse_script(name: str, match: str | Sequence[str], steps: object, folder: Path | None = None) -> FarEnd:
@@ -99,8 +110,8 @@ class _Reader:
         self._folders = folders
 
     def book(self, document: object) -> tuple[FarEnd, ...]:
-        if not isinstance(document, Mapping) or set(document) != {"far_ends"}:
-            self.problems.append("the document: must be a mapping with the one key far_ends")
+        if not isinstance(document, Mapping) or set(document) - {"inbound"} != {"far_ends"}:
+            self.problems.append("the document: must be a mapping with the key far_ends, and inbound if need be")
             return ()
         items = document["far_ends"]
         if not isinstance(items, list) or not items:
@@ -196,6 +207,12 @@ class _Reader:
                     self._seconds(fields["seconds"], f"{place}.seconds"),
                     self._seconds(fields["quiet"], f"{place}.quiet"),
                 )
+            case "speak":
+                return Speak(self._text(value, place))
+            case "echo":
+                return Echo(self._seconds(value, place))
+            case "menu":
+                return self._menu(value, place)
             case "loop":
                 return self._loop(value, place)
             case "hangup":
@@ -227,7 +244,18 @@ class _Reader:
             self.problems.append(f"{place}.{key}: unknown; known are {', '.join(defaults)}")
         return {name: value.get(name, default) for name, default in defaults.items()}
 
+    def _text(self, value: object, place: str) -> str:
+        if not isinstance(value, str) or not value.strip() or len(value) > MAX_TEXT:
+            self.problems.append(f"{place}: must be a text of at most {MAX_TEXT} characters")
+            return "?"
+        return value
+
     def _play(self, value: object, place: str) -> Step:
+        text = ""
+        if isinstance(value, Mapping):
+            fields = self._fields(value, place, {"file": None, "text": ""})
+            text = self._text(fields["text"], f"{place}.text") if fields["text"] else ""
+            value = fields["file"]
         names = [value] if isinstance(value, str) else value
         if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
             self.problems.append(f"{place}: must be a file name or a list of them")
@@ -241,7 +269,7 @@ class _Reader:
                 self.problems.append(f"{place}: {error}")
             else:
                 files.append(file)
-        return Play(tuple(files))
+        return Play(tuple(files), text)
 
     def _tone(self, value: object, place: str) -> Step:
         fields = self._fields(value, place, {"hz": 1000, "seconds": 1, "level": -13})
@@ -254,6 +282,29 @@ class _Reader:
             self.problems.append(f"{place}.level: must be decibels from -90 to 0")
             level = -13
         return Tone(tuple(map(float, hz)), self._seconds(fields["seconds"], f"{place}.seconds"), float(level))
+
+    def _menu(self, value: object, place: str) -> Step:
+        fields = self._fields(
+            value, place, {"prompt": None, "seconds": 5, "times": 3, "choices": None, "otherwise": None}
+        )
+        times, choices = fields["times"], fields["choices"]
+        if isinstance(times, bool) or not isinstance(times, int) or not 1 <= times <= 100:
+            self.problems.append(f"{place}.times: must be a whole number from 1 to 100")
+            times = 1
+        if not isinstance(choices, Mapping) or not choices:
+            self.problems.append(
+                f'{place}.choices: must be a mapping from digits, in quotes, to lists of steps: "1": […]'
+            )
+            choices = {}
+        read = []
+        for digit, steps in choices.items():
+            if not isinstance(digit, str) or not _DIGIT.fullmatch(digit):
+                self.problems.append(f"{place}.choices: {digit!r} must be one of 0-9 A-D * #, in quotes")
+                continue
+            read.append((digit.upper(), self._steps(steps, f"{place}.choices[{digit}]")))
+        prompt = self._steps(fields["prompt"], f"{place}.prompt") if fields["prompt"] is not None else ()
+        otherwise = self._steps(fields["otherwise"], f"{place}.otherwise") if fields["otherwise"] is not None else ()
+        return Menu(prompt, self._seconds(fields["seconds"], f"{place}.seconds"), times, tuple(read), otherwise)
 
     def _loop(self, value: object, place: str) -> Step:
         fields = self._fields(value, place, {"times": 0, "steps": None})
@@ -269,15 +320,15 @@ class _Reader:
 
 def _takes_time(step: Step) -> bool:
     match step:
-        case Ring(seconds) | Silence(seconds) | Tone(_, seconds) | Fax(seconds):
+        case Ring(seconds) | Silence(seconds) | Tone(_, seconds) | Fax(seconds) | Echo(seconds):
             return seconds > 0
-        case Play(files):
+        case Play(files, _):
             return any(load(file) for file in files)
         case Loop(_, steps):
             return any(map(_takes_time, steps))
-        case Press() | NeverAnswer():
+        case Press() | NeverAnswer() | Speak():
             return True
-        case WaitDtmf(_, _, seconds) | Listen(_, seconds) | Record(seconds, _):
+        case WaitDtmf(_, _, seconds) | Listen(_, seconds) | Record(seconds, _) | Menu(_, seconds):
             # Could end at once only by what the caller does, and that takes time of its own.
             return seconds > 0
         case _:

@@ -61,7 +61,7 @@ class CallIn:
         self, node: Node, number: str, script: FarEnd, caller: str, on_message: Callable[[Message], None]
     ) -> None:
         """Place the call. Raises CallerGone when the node takes no calls or its dialplan has no such number."""
-        extension = node.settings.dialplan.find(number, PUBLIC)
+        extension = node.dialplan.find(number, PUBLIC)
         if extension is None:
             raise CallerGone(
                 f"{number}: the simulated dialplan has no such number; add an Extension to settings.dialplan"

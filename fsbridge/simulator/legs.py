@@ -130,7 +130,7 @@ class Leg:
         node, user = self._node, self._dial.user
         if self.channel.hung_up:
             return
-        extension = node.settings.dialplan.find(user, PUBLIC)
+        extension = node.dialplan.find(user, PUBLIC)
         if extension is not None:
             if node.admits():
                 self._far = LoopedCall(node, self, extension)

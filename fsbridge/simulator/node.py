@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
+from fsbridge.simulator.dialplan import Dialplan
 from fsbridge.simulator.events import SOURCES, Event, Subscription
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.scheduler import Scheduler, Timer
@@ -110,6 +111,7 @@ class Node:
         self.taps = surroundings.taps
         self.fetcher = surroundings.fetcher
         self.settings = settings
+        self.dialplan = Dialplan((*settings.dialplan.extensions, *settings.far_ends.extensions))
         self.scheduler = scheduler
         self.faults = Faults(self.drop_listeners)
         self.core_uuid = str(uuid.uuid4())

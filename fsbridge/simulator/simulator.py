@@ -100,7 +100,7 @@ def run(
         raise ValueError("speed must be above 0; 1 is real time")
     book = default_book()
     if far_ends is not None:
-        book = book.with_first(*load_book(far_ends).entries)
+        book = book.with_book(load_book(far_ends))
     settings = SimulatorSettings(host=host, port=port, password=password, speed=speed, far_ends=book)
     if recordings is not None:
         settings = replace(settings, recordings=str(recordings))

@@ -80,7 +80,7 @@ class Stack:
         return found
 
 
-def settings(folder: Path, node_port: int, **tables: dict[str, Any]) -> Settings:
+def settings(folder: Path, node_port: int, **tables: Any) -> Settings:
     """A configuration for tests; `tables` are laid over it."""
     flows = folder / "flows" / ORG
     flows.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def settings(folder: Path, node_port: int, **tables: dict[str, Any]) -> Settings
         "dialing": {"ring_timeout_s": 20},
     }
     for name, table in tables.items():
-        document[name] = {**document.get(name, {}), **table}
+        document[name] = {**document.get(name, {}), **table} if isinstance(table, dict) else table
     return parse(document)
 
 

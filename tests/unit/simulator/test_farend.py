@@ -117,7 +117,7 @@ def test_loops_in_which_time_passes_are_fine(inner: object) -> None:
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (None, "must be a mapping with the one key far_ends"),
+        (None, "must be a mapping with the key far_ends"),
         ({"far_ends": []}, "far_ends: must be a list of at least one far end"),
         ({"far_ends": [3]}, "far_ends[0]: must be a mapping with name, match and steps"),
         ({"far_ends": [{"name": "", "match": "1", "steps": ["busy"]}]}, "far_ends[0].name: must be a text"),
