@@ -14,8 +14,8 @@ import gevent
 from fsbridge.errors import FsbridgeError
 from fsbridge.supervise import run_in_thread
 
-MAX_BYTES = 4 * 1024 * 1024
-"""A minute, the most that is kept of an answer, has one."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Ten minutes, the most that is kept of a call, have ten."""
 
 
 class SoundError(FsbridgeError):

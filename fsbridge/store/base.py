@@ -48,6 +48,12 @@ class Store(Protocol):
     def save(self, call: Call, deliveries: Sequence[Delivery] = ()) -> None:
         """Insert or replace the call and append the deliveries, all or nothing."""
 
+    def owe(self, delivery: Delivery) -> None:
+        """Append one delivery of a call that is kept, without a word about the call itself.
+
+        For what happens beside the call's changes: who has seen an older version of it must not save that again.
+        """
+
     def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:
         """The call, if it exists and belongs to the organization."""
 

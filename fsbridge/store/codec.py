@@ -54,6 +54,8 @@ def to_dict(call: Call, seal: Seal) -> dict[str, Any]:
         "failure": None if call.failure is None else call.failure.value,
         "failure_detail": call.failure_detail,
         "hangup": None if call.hangup is None else _hangup_to_dict(call.hangup),
+        "flow_over": call.flow_over,
+        "fails_at_hangup": call.fails_at_hangup,
         "flow_version": call.flow_version,
         "flow_result": call.flow_result,
         "inbound": call.inbound,
@@ -91,6 +93,8 @@ def from_dict(values: Mapping[str, Any], open_: Seal) -> Call:
             failure_detail=values["failure_detail"],
             hangup=None if hangup is None else HangupInfo(**hangup),
             # Records of before there were these.
+            flow_over=values.get("flow_over", False),
+            fails_at_hangup=values.get("fails_at_hangup", False),
             flow_version=values.get("flow_version", ""),
             flow_result=values.get("flow_result"),
             inbound=values.get("inbound", False),

@@ -132,6 +132,10 @@ class SqliteStore:
 
         self._do(write)
 
+    def owe(self, delivery: Delivery) -> None:
+        row = self._delivery_row(delivery)
+        self._do(lambda db: db.execute(_OWE, row) and None)
+
     def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:
         rows = self._rows("SELECT record FROM calls WHERE session = ? AND org = ?", (session_id, org_id))
         return self._decode(rows[0][0], session_id) if rows else None

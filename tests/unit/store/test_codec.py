@@ -65,7 +65,7 @@ def test_what_is_no_call_is_told_in_words(change: dict[str, Any], words: str) ->
 
 def test_a_record_of_before_flows_had_versions_is_read() -> None:
     values = to_dict(completed(webhook_call()), seal)
-    for name in ("flow_version", "flow_result", "inbound"):
+    for name in ("flow_over", "fails_at_hangup", "flow_version", "flow_result", "inbound"):
         del values[name]
     call = from_dict(values, seal)
     assert (call.flow_version, call.flow_result, call.inbound) == ("", None, False)
