@@ -255,7 +255,14 @@ class CallRunner:
             return
         self._step(i.FlowBegan(document.version, document.fails_at_hangup))
         self._flow = FlowHost(
-            lambda: self.call, document, self.switch, parts.services, self.timeline, parts.clock, self._beside, self.post
+            lambda: self.call,
+            document,
+            self.switch,
+            parts.services,
+            self.timeline,
+            parts.clock,
+            self._beside,
+            self.post,
         )
         self._flow.start()
         self._pass_flow_end()

@@ -1,4 +1,4 @@
-"""What the house does for flows: requests, routing of bridges, events for callers, ears, reference recordings. Shell."""
+"""What the house does for flows: requests, routing of bridges, events for callers, ears, recordings. Shell."""
 
 from __future__ import annotations
 
@@ -125,7 +125,8 @@ def _read(path: Path) -> NDArray[np.float32]:
             if len(sound) > MAX_REFERENCE_S * sound.samplerate:
                 raise ValueError(f"is longer than {MAX_REFERENCE_S:g} s")
             if sound.samplerate != likeness.SAMPLE_RATE:
-                raise ValueError(f"has {sound.samplerate} samples a second; reference recordings have {likeness.SAMPLE_RATE}")
+                wanted = likeness.SAMPLE_RATE
+                raise ValueError(f"has {sound.samplerate} samples a second; reference recordings have {wanted}")
             samples = sound.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"is no sound file: {error}") from error

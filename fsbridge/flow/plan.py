@@ -36,6 +36,7 @@ SPEECH_S_PER_CHARACTER = 0.15
 PLAY_LIMIT_S = 3_600.0
 PROMPT_LIMIT_S = 360.0
 MARGIN_S = 15.0
+BRIDGE_MARGIN_S = 5.0
 QUICK_S = 10.0
 """For applications that end at once."""
 BEEP = "tone_stream://%(250,50,1000)"
@@ -218,7 +219,9 @@ def _recognise(
     text = grammar.grammar or document.defaults.asr_grammar
     if engine is None or text is None:
         raise TemplateError("no speech recogniser is configured: set flows.asr_engine and flows.asr_grammar")
-    prepare, first = _asked(step, document, variables)
+    # Its file is not read as play_and_get_digits reads one, so words are spoken before it.
+    prepare = (_speak(step.speak, document, variables),) if step.speak is not None else ()
+    first = prompt(step.prompt or QUIET, variables, document.defaults.prompts_dir)
     wait_ms = round(step.timeout * 1000)
     arg = f"{first} detect:{engine} {{no-input-timeout={wait_ms},start-input-timers=true}}{text}"
     return (*prepare, Execute("play_and_detect_speech", arg, PROMPT_LIMIT_S + step.timeout + 60.0))
@@ -264,5 +267,5 @@ def _bridge(step: parts.Bridge, variables: Mapping[str, Any]) -> tuple[Action, .
     """A bridge that fails, or whose other side hangs up, must leave the channel to the flow."""
     stay = Execute("multiset", "continue_on_fail=true hangup_after_bridge=false", QUICK_S)
     caller = render(step.caller_id, variables) if step.caller_id is not None else None
-    deadline = step.timeout + step.max + MARGIN_S
+    deadline = step.timeout + step.max + BRIDGE_MARGIN_S
     return (stay, Dial(render(step.to, variables), step.trunk, caller, step.timeout, deadline))

@@ -187,7 +187,7 @@ def test_a_bridge_is_left_by_calling_the_channel_back() -> None:
     story = Story("  - {id: a, bridge: {to: '+15550100777', max: 60}, on: {failed: b}}\n  - {id: b, hangup: USER_BUSY}")
     story.completes()
     assert story.hand.did[-1] == "bridge sofia/gateway/carrier/+15550100777"
-    story.passes(105)
+    story.passes(95)
     assert story.hand.did[-1] == "call back"
     story.completes(originate_disposition="SUCCESS")
     assert story.run.ended is not None
