@@ -4,25 +4,22 @@ Rules:
 * Nothing is changed anywhere: every command that is sent to a node only reads (`READS` names them all).
 * Reading a reply and judging it are functions of text; `examine_node` is given a function that asks, so recorded
   replies (tests/traces/node_queries) serve as well as a live socket. Only `diagnose` opens sockets and reads files.
+* Flows are `doctor_flows`' matter, AMD workers `doctor_workers`', replies of a node `doctor_replies`'.
 * What a node does not tell is a warning, never an "ok".
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Collection
 from urllib.parse import urlsplit
 
+from fsbridge.doctor_findings import MODULES, Finding, Notes
+from fsbridge.doctor_flows import FlowNeeds, examine_flows, wanted_modules
 from fsbridge.doctor_replies import read_gateway, read_profiles, read_status, read_version
+from fsbridge.doctor_workers import ask_health, examine_workers
 from fsbridge.esl.client import EslClient
 from fsbridge.esl.errors import EslAuthRejected, EslError
-from fsbridge.flow.errors import FlowError, FlowInvalid
-from fsbridge.flow.library import SUFFIXES, FlowLibrary
-from fsbridge.flow.model import FlowDocument, Step
-from fsbridge.flow.parts import Speak
-from fsbridge.ids import FlowId, OrgId, is_uuid
 from fsbridge.settings import AmdSettings, NodeSettings, Settings
 from fsbridge.supervise import Supervisor
 
@@ -40,66 +37,20 @@ NEARLY_FULL = 0.9
 
 EVENT_SOCKET = "autoload_configs/event_socket.conf.xml"
 ACL = "autoload_configs/acl.conf.xml"
-MODULES = "autoload_configs/modules.conf.xml"
 SWITCH = "autoload_configs/switch.conf.xml"
 
 Ask = Callable[[str], str]
 """Sends one API command and gives what it prints. Raises EslError."""
 
 
-class Level(StrEnum):
-    """How much a finding matters: with a problem, calls fail or the door is open; a warning may be on purpose."""
-
-    OK = "ok"
-    WARNING = "warning"
-    PROBLEM = "problem"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at. `subject` is a node or "configuration"; `change` is empty for an ok."""
-
-    level: Level
-    subject: str
-    check: str
-    text: str
-    change: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FlowNeeds:
-    """What the flows ask of a node: kinds of steps, engines that they speak with, prompts from the web."""
-
-    kinds: frozenset[str] = frozenset()
-    engines: frozenset[str] = frozenset()
-    web_prompts: bool = False
-
-
-@dataclass(slots=True)
-class _Notes:
-    """Findings about one subject, in the order in which they were made."""
-
-    subject: str
-    found: list[Finding] = field(default_factory=list)
-
-    def ok(self, check: str, text: str) -> None:
-        self.found.append(Finding(Level.OK, self.subject, check, text))
-
-    def warn(self, check: str, text: str, change: str) -> None:
-        self.found.append(Finding(Level.WARNING, self.subject, check, text, change))
-
-    def problem(self, check: str, text: str, change: str) -> None:
-        self.found.append(Finding(Level.PROBLEM, self.subject, check, text, change))
-
-
 def diagnose(settings: Settings, supervisor: Supervisor, example_keys: Collection[str] = ()) -> tuple[Finding, ...]:
-    """Look at everything: the configuration, the flows, then each node in turn.
+    """Look at everything: the configuration, the flows, the AMD workers, then each node in turn.
 
     example_keys: hashes of API keys that everybody knows. One node takes at most its connect timeout and a command
     timeout a question; one that stops answering is given up at the first.
     """
-    found, needs = examine_flows(settings)
-    found = [*examine_settings(settings, example_keys), *found]
+    flows, needs = examine_flows(settings)
+    found = [*examine_settings(settings, example_keys), *flows.found, *examine_workers(settings.amd, ask_health).found]
     for number, node in enumerate(settings.nodes):
         found += _visit(node, number, settings, needs, supervisor)
     return tuple(found)
@@ -110,7 +61,7 @@ def diagnose(settings: Settings, supervisor: Supervisor, example_keys: Collectio
 
 def examine_node(node: NodeSettings, settings: Settings, needs: FlowNeeds, ask: Ask) -> list[Finding]:
     """Everything that can be asked of a node that let us in. Raises EslError when it stops answering."""
-    notes = _Notes(f"node {node.name}")
+    notes = Notes(f"node {node.name}")
     _version(notes, ask("version"))
     _limits(notes, ask("status"), ask("fsctl pause_check outbound"))
     _modules(notes, settings, needs, ask)
@@ -123,7 +74,7 @@ def examine_node(node: NodeSettings, settings: Settings, needs: FlowNeeds, ask: 
 def _visit(
     node: NodeSettings, number: int, settings: Settings, needs: FlowNeeds, supervisor: Supervisor
 ) -> list[Finding]:
-    notes = _Notes(f"node {node.name}")
+    notes = Notes(f"node {node.name}")
     password = node.password.get_secret_value()
     if password in KNOWN_PASSWORDS:
         notes.problem(
@@ -170,7 +121,7 @@ def _visit(
     return notes.found
 
 
-def _version(notes: _Notes, reply: str) -> None:
+def _version(notes: Notes, reply: str) -> None:
     version = read_version(reply)
     if version is None:
         notes.warn("version", f"tells no version: {reply.strip()[:60]!r}", "is it FreeSWITCH, with mod_commands?")
@@ -184,7 +135,7 @@ def _version(notes: _Notes, reply: str) -> None:
         notes.ok("version", f"FreeSWITCH {version[0]}.{version[1]}")
 
 
-def _limits(notes: _Notes, reply: str, paused: str) -> None:
+def _limits(notes: Notes, reply: str, paused: str) -> None:
     status = read_status(reply)
     if status is None:
         notes.warn("limits", f"`status` cannot be read: {reply.strip()[:60]!r}", "is mod_commands loaded?")
@@ -209,48 +160,22 @@ def _limits(notes: _Notes, reply: str, paused: str) -> None:
         notes.ok("limits", figures)
 
 
-def _modules(notes: _Notes, settings: Settings, needs: FlowNeeds, ask: Ask) -> None:
+def _modules(notes: Notes, settings: Settings, needs: FlowNeeds, ask: Ask) -> None:
     loaded = []
-    for module, (purpose, level) in _wanted(settings, needs).items():
-        if ask(f"module_exists {module}").strip() == "true":
-            loaded.append(module)
+    for modules, (purpose, level) in wanted_modules(settings, needs).items():
+        present = next((name for name in modules if ask(f"module_exists {name}").strip() == "true"), None)
+        if present is not None:
+            loaded.append(present)
             continue
-        notes.found.append(
-            Finding(
-                level,
-                notes.subject,
-                module,
-                f"not loaded: {purpose}",
-                f'<load module="{module}"/> in {MODULES}, then `load {module}`; the build may have to include it',
-            )
-        )
+        first = modules[0]
+        change = f'<load module="{first}"/> in {MODULES}, then `load {first}`; the build may have to include it'
+        others = f" (nor {', '.join(modules[1:])})" if len(modules) > 1 else ""
+        notes.found.append(Finding(level, notes.subject, first, f"not loaded{others}: {purpose}", change))
     if loaded:
-        notes.ok("modules", " ".join(name.removeprefix("mod_") for name in loaded))
+        notes.ok("modules", " ".join(name.removeprefix("mod_") for name in dict.fromkeys(loaded)))
 
 
-def _wanted(settings: Settings, needs: FlowNeeds) -> dict[str, tuple[str, Level]]:
-    """Modules, what fails without each, and how much that matters here."""
-
-    def used(by_flows: bool) -> Level:
-        return Level.PROBLEM if by_flows else Level.WARNING
-
-    wanted = {
-        "mod_sofia": ("no SIP, no calls", Level.PROBLEM),
-        "mod_dptools": ("no flow step can run", Level.PROBLEM),
-        "mod_commands": ("calls can be neither placed nor ended", Level.PROBLEM),
-        "mod_audio_fork": ("no answer can be analysed", Level.PROBLEM),
-        "mod_hash": ("a call that ends while fsbridge is away loses its hang-up cause", Level.WARNING),
-        "mod_sndfile": ("audio files cannot be played", used("play" in needs.kinds)),
-        "mod_tone_stream": ("pauses and tones cannot be played", used(bool(needs.kinds & {"pause", "gather"}))),
-    }
-    for engine in sorted({settings.flows.tts_engine, *needs.engines}):
-        wanted[f"mod_{engine}"] = (f"nothing can be spoken with {engine}", used(engine in needs.engines))
-    if needs.web_prompts:
-        wanted["mod_http_cache"] = ("prompts from http(s) URLs cannot be played", Level.PROBLEM)
-    return wanted
-
-
-def _profile(notes: _Notes, node: NodeSettings, settings: Settings, profiles: dict[str, str]) -> None:
+def _profile(notes: Notes, node: NodeSettings, settings: Settings, profiles: dict[str, str]) -> None:
     name, state = node.sip_profile, profiles.get(node.sip_profile, "")
     if state.startswith("RUNNING"):
         notes.ok("SIP profile", f"{name} is running")
@@ -264,7 +189,7 @@ def _profile(notes: _Notes, node: NodeSettings, settings: Settings, profiles: di
         notes.warn("SIP profile", text, change)
 
 
-def _gateway(notes: _Notes, name: str, reply: str) -> None:
+def _gateway(notes: Notes, name: str, reply: str) -> None:
     check = f"gateway {name}"
     gateway = read_gateway(reply)
     if gateway is None:
@@ -293,7 +218,7 @@ def _gateway(notes: _Notes, name: str, reply: str) -> None:
 
 def examine_taps(node: NodeSettings, amd: AmdSettings) -> list[Finding]:
     """Whether FreeSWITCH can reach the AMD workers under the address that it is given; by the configuration alone."""
-    notes = _Notes(f"node {node.name}")
+    notes = Notes(f"node {node.name}")
     check = "way to the AMD workers"
     own = amd.advertise_host or amd.host
     hosts = sorted({urlsplit(url).hostname or "" for url in amd.urls}) if amd.urls else [own]
@@ -336,12 +261,12 @@ def _is_here(host: str) -> bool:
     return _is_loopback(host) or host in ("0.0.0.0", "::")
 
 
-# --- the configuration and the flows -------------------------------------------------------------------------------
+# --- the configuration ---------------------------------------------------------------------------------------------
 
 
 def examine_settings(settings: Settings, example_keys: Collection[str] = ()) -> list[Finding]:
     """What can be said of the configuration without asking anybody."""
-    notes = _Notes("configuration")
+    notes = Notes("configuration")
     if not settings.orgs:
         notes.warn("organizations", "none: nobody can place a call", "an [[orgs]] table; `fsbridge keys new`")
     for org in settings.orgs:
@@ -359,54 +284,14 @@ def examine_settings(settings: Settings, example_keys: Collection[str] = ()) -> 
         notes.warn("webhooks", "callbacks may go unencrypted", "webhooks.allow_http = false")
     if not (hooks.allow_private or hooks.allow_http):
         notes.ok("webhooks", "https to public addresses only")
+    flows = settings.flows
+    opened = {
+        "requests_allow_private": "requests of flows may go to private addresses",
+        "requests_allow_http": "requests of flows may go unencrypted, with their secrets",
+        "bots_allow_private": "voice bots may be at private addresses",
+        "bots_allow_ws": "calls' audio may go to voice bots unencrypted",
+    }
+    for key, text in opened.items():
+        if getattr(flows, key):
+            notes.warn("flows reach", text, f"flows.{key} = false")
     return notes.found
-
-
-def examine_flows(settings: Settings) -> tuple[list[Finding], FlowNeeds]:
-    """Every document of every organization as the service would read it, and what they need of a node."""
-    notes = _Notes("configuration")
-    library = FlowLibrary(settings.flows)
-    documents: list[FlowDocument] = []
-    folder = settings.flows.dir
-    for org in settings.orgs:
-        check = f"flows of {org.name or org.id}"
-        names = sorted(path for path in (folder / org.id).glob("*") if path.suffix in SUFFIXES)
-        good = 0
-        for path in names:
-            if not is_uuid(path.stem):
-                notes.warn(check, f"{path.name} can never be called", "its name must be a UUID and .yaml")
-                continue
-            try:
-                documents.append(library.find(OrgId(org.id), FlowId(path.stem)))
-                good += 1
-            except FlowInvalid as error:
-                more = f" (and {len(error.problems) - 1} more)" if len(error.problems) > 1 else ""
-                notes.problem(check, error.problems[0] + more, f"`fsbridge flows check {path}`")
-            except FlowError as error:
-                notes.problem(check, str(error), "the file's permissions")
-        if good:
-            notes.ok(check, f"{good} valid")
-        elif not names:
-            notes.warn(check, f"none in {folder / org.id}", f"{folder / org.id}/<flow UUID>.yaml")
-    return notes.found, flow_needs(documents)
-
-
-def flow_needs(documents: Iterable[FlowDocument]) -> FlowNeeds:
-    """What these documents need of a node."""
-    kinds, engines, web = set(), set(), False
-    for document in documents:
-        for step in document.body.steps:
-            kinds.add(step.kind)
-            if step.speak is not None:
-                own = step.speak.engine if isinstance(step.speak, Speak) else None
-                engines.add(own or document.body.engine or document.defaults.engine)
-            web = web or any(source.startswith(("http://", "https://")) for source in _sources(step))
-    return FlowNeeds(frozenset(kinds), frozenset(engines), web)
-
-
-def _sources(step: Step) -> Iterator[str]:
-    """What a step plays, as it is written."""
-    if step.play is not None:
-        yield step.play
-    if step.gather is not None:
-        yield from (source for source in (step.gather.prompt, step.gather.invalid) if source is not None)

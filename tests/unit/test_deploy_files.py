@@ -14,6 +14,8 @@ import yaml
 from api.cli.serve import EXAMPLE_KEY_HASH
 from fsbridge import doctor
 from fsbridge.call import arrivals
+from fsbridge.doctor_findings import Level
+from fsbridge.doctor_flows import FlowNeeds
 from fsbridge.settings import Settings, load, parse
 from fsbridge.simulator.farend_file import default_book
 
@@ -81,7 +83,8 @@ def test_every_module_that_the_doctor_asks_for_is_loaded() -> None:
         asked.append(command)
         return ""
 
-    needs = doctor.FlowNeeds(frozenset({"play", "pause"}), frozenset(), web_prompts=True)
+    every = frozenset(("play", "pause", "conference", "transfer", "record"))
+    needs = FlowNeeds(every, frozenset(), web_prompts=True, sayings=frozenset({"en"}))
     doctor.examine_node(example.nodes[0], example, needs, ask)
     wanted = {command.split()[1] for command in asked if command.startswith("module_exists ")}
     assert len(wanted) > 7
@@ -195,7 +198,7 @@ def test_the_configuration_of_compose_is_one_that_the_service_takes() -> None:
     profile = ET.parse(DOCKER / "freeswitch" / "fsbridge.xml").getroot()
     assert profile.get("name") == settings.nodes[0].sip_profile
     (tap,) = doctor.examine_taps(settings.nodes[0], settings.amd)
-    assert tap.level is doctor.Level.OK
+    assert tap.level is Level.OK
 
 
 def test_compose_names_what_exists_and_no_password() -> None:

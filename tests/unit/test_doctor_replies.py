@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from fsbridge import doctor, doctor_replies
-from fsbridge.doctor import Finding, FlowNeeds, Level
+from fsbridge.doctor_findings import Finding, Level
+from fsbridge.doctor_flows import FlowNeeds, examine_flows
 from fsbridge.doctor_replies import Gateway, Status
 from fsbridge.settings import NodeSettings, Settings, parse
 from tests.traces.loader import conversation
@@ -226,7 +227,8 @@ def test_flows_are_read_as_the_service_would(tmp_path: Path) -> None:
     (folder / "hello.yaml").write_text("steps: [{id: a, pause: 1}]")
     (folder / "notes.txt").write_text("not a flow")
     orgs = [{"id": ORG, "name": "A"}, {"id": ORG[:-1] + "3", "name": "B"}]
-    found, needs = doctor.examine_flows(settings(orgs=orgs, flows={"dir": str(tmp_path)}))
+    notes, needs = examine_flows(settings(orgs=orgs, flows={"dir": str(tmp_path)}))
+    found = notes.found
     assert [(finding.level, finding.check) for finding in found] == [
         (Level.PROBLEM, "flows of A"),
         (Level.PROBLEM, "flows of A"),
@@ -240,5 +242,5 @@ def test_flows_are_read_as_the_service_would(tmp_path: Path) -> None:
 
 
 def test_no_flows_need_nothing(tmp_path: Path) -> None:
-    found, needs = doctor.examine_flows(settings(flows={"dir": str(tmp_path / "nowhere")}))
-    assert (found, needs) == ([], FlowNeeds())
+    notes, needs = examine_flows(settings(flows={"dir": str(tmp_path / "nowhere")}))
+    assert (notes.found, needs) == ([], FlowNeeds())
