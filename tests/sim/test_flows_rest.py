@@ -1,0 +1,81 @@
+"""Flows put there by REST, run on calls, and what is told of them afterwards: a whole service and a simulated node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from fsbridge.ids import new_uuid
+from tests.sim.stack import ORG, OTHER_KEY, Stack, running, settings, simulated_node
+
+pytestmark = pytest.mark.sim
+
+PERSON = "+15550000001"
+ENDS = {"name": "Ends", "steps": [{"id": "wait", "pause": 0.2}, {"id": "over", "end": {"result": {"paid": True}}}]}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("flows")
+    keeping = {"keep_audio_s": 5, "keep_audio_dir": str(folder / "answers"), "keep_audio_consent": True}
+    with simulated_node() as simulator:
+        configuration = settings(folder, simulator.port, amd={"workers": 1, **keeping})
+        with running(configuration, simulator) as stack:
+            yield stack
+
+
+def ask(stack: Stack, method: str, path: str, body: Any = None, **headers: str) -> requests.Response:
+    url = f"{stack.base}/cgw/outbound/v1/orgs/{ORG}/{path}"
+    return stack.session.request(method, url, json=body, headers=headers, timeout=10)
+
+
+def test_a_flow_is_put_called_replaced_and_deleted_while_calls_go_on(stack: Stack) -> None:
+    flow = new_uuid()
+    made = ask(stack, "PUT", f"flows/{flow}", ENDS)
+    assert made.status_code == 201, made.text
+    placed = stack.place(PERSON, flow).json()
+    again = ask(stack, "PUT", f"flows/{flow}", {**ENDS, "name": "Other"}, **{"If-Match": made.headers["ETag"]})
+    assert again.status_code == 200
+    resource = stack.ended(placed["sessionId"])
+    assert resource["status"] == "Completed", resource
+    assert resource["flowResult"] == {"paid": True}
+    assert resource["flowVersion"] in (made.json()["version"], again.json()["version"])
+    assert ask(stack, "DELETE", f"flows/{flow}", **{"If-Match": again.headers["ETag"]}).status_code == 204
+    assert stack.place(PERSON, flow).json()["error"]["code"] == "NOT_FOUND"
+
+
+def test_a_call_s_timeline_is_the_same_live_and_kept(stack: Stack) -> None:
+    flow = ask(stack, "POST", "flows", ENDS).json()["flowId"]
+    session = stack.place(PERSON, flow, callAnalysis=["live_person"]).json()["sessionId"]
+    assert ask(stack, "GET", f"calls/{session}/timeline").status_code == 200
+    stack.ended(session)
+    told = ask(stack, "GET", f"calls/{session}/timeline").json()
+    assert told["sessionId"] == session
+    words = [event["event"] for event in told["events"]]
+    assert [word for word in words if word not in ("ringing", "heard", "stepStarted")] == [
+        *("placed", "originated", "answered", "tapConnected", "verdict"),
+        *("stepEnded", "stepEnded", "hangup", "ended"),
+    ]
+    steps = [(event["step"], event["outcome"]) for event in told["events"] if event["event"] == "stepEnded"]
+    assert steps == [("wait", "done"), ("over", "done")]
+    times = [event["at"] for event in told["events"]]
+    assert times == sorted(times)
+    assert told["events"][-1]["status"] == "Completed"
+    url = f"{stack.base}/cgw/outbound/v1/orgs/{ORG}/calls/{session}/timeline"
+    assert requests.get(url, headers={"Authorization": f"Bearer {OTHER_KEY}"}, timeout=10).status_code == 403
+
+
+def test_a_kept_answer_can_be_listened_to(stack: Stack, tmp_path: Path) -> None:
+    flow = ask(stack, "POST", "flows", ENDS).json()["flowId"]
+    analysed = stack.place(PERSON, flow, callAnalysis=["live_person"]).json()["sessionId"]
+    plain = stack.place(PERSON, flow).json()["sessionId"]
+    for session in (analysed, plain):
+        stack.ended(session)
+    sound = ask(stack, "GET", f"calls/{analysed}/audio")
+    assert (sound.status_code, sound.headers["Content-Type"]) == (200, "audio/wav")
+    assert sound.content[:4] == b"RIFF"
+    assert ask(stack, "GET", f"calls/{plain}/audio").status_code == 404
