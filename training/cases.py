@@ -1,6 +1,7 @@
 """Write composed answers as WAV files with their list, for ``python -m amd_model evaluate``.
 
     python -m training.cases --data DIR [--data DIR …] --split dev --count 600 --seed 300 --out CASES
+    python -m training.cases --data DIR --split test --calls --out CASES      (the split's recordings, as a list)
 
 Another seed than tuning's gives answers that no threshold was chosen on. The list has the times to measure
 against and the subsets ``kind``, ``voice``, ``noise``, ``codec``.
@@ -17,7 +18,7 @@ import soundfile
 
 from amd_model.spec import SAMPLE_RATE
 from training.compose import DEV, Composer, Library
-from training.dataset import load_clips
+from training.dataset import CALL_PREFIX, load_clips
 from training.manifest import ManifestError
 
 _HEAD = "file\tlabel\tfirstWordMs\tturnEndMs\tbeepMs\tkind\tvoice\tnoise\tcodec\n"
@@ -46,6 +47,17 @@ def write_cases(folders: Sequence[Path], split: str, count: int, seed: int, out:
     return out / "cases.tsv"
 
 
+def list_calls(folders: Sequence[Path], split: str, out: Path) -> Path:
+    """The recordings of whole calls in this split; returns the list's path. Raises ManifestError."""
+    calls = [clip for clip in load_clips(folders) if clip.split == split and clip.kind.startswith(CALL_PREFIX)]
+    if not calls:
+        raise ManifestError(f"no recording of split {split!r} in {', '.join(folder.name for folder in folders)}")
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [f"{clip.file.resolve()}\t{clip.kind.removeprefix(CALL_PREFIX)}\t{clip.source}\n" for clip in calls]
+    (out / "cases.tsv").write_text("".join(["file\tlabel\tsource\n", *rows]), encoding="utf-8")
+    return out / "cases.tsv"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; 1 when the corpus is refused."""
     parser = argparse.ArgumentParser("python -m training.cases", description=(__doc__ or "").splitlines()[0])
@@ -53,10 +65,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", default="dev")
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--seed", type=int, default=300)
+    parser.add_argument("--calls", action="store_true", help="list recordings instead of composing answers")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(argv)
     try:
-        print(write_cases(options.data, options.split, options.count, options.seed, options.out))
+        if options.calls:
+            print(list_calls(options.data, options.split, options.out))
+        else:
+            print(write_cases(options.data, options.split, options.count, options.seed, options.out))
     except ManifestError as error:
         print(f"no cases written: {error}", file=sys.stderr)
         return 1

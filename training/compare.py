@@ -1,35 +1,44 @@
 """Architectures side by side on the same cases: accuracy, time to decide, CPU.
 
-    python -m training.compare --run RUN [--run RUN …] [--trees] [--cache DIR] [--json FILE]
+    python -m training.compare --run RUN [--run RUN …] [--trees] [--conformer EPOCHS] [--int8] [--json FILE]
 
-Each RUN is a folder of ``training.train`` (small, shipped, large …); its thresholds are searched again in the
-same way for everybody. ``--trees`` adds the field's usual choice: timing measures from an energy voice
-detector and gradient-boosted trees, trained on the first run's cases.
+Each RUN is a folder of ``training.train`` (small, shipped, large, other seeds …); its thresholds are searched again in
+the same way for everybody. ``--trees`` adds the field's usual choice: timing measures from an energy voice
+detector and gradient-boosted trees, trained on the first run's cases; ``--conformer`` a larger network that attends
+to all that was heard, trained on at most ``MOST_CASES`` of them; ``--int8`` the first run's network with its weights
+and products in eight bits.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import time
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from amd_model import checkpoint
 from amd_model.checkpoint import LoadedModel
 from amd_model.features import features
 from amd_model.metrics import quantiles, summarise
+from amd_model.network import AmdNet
 from amd_model.report import percent
 from amd_model.spec import CLASSES, CONTEXT_SAMPLES, FRAMES_PER_TICK, MELS, OUTPUTS, TICK_SAMPLES
 from amd_model.verdict import AmdOptions
+from training import conformer
 from training.dataset import Shard, dev_data, train_data
 from training.tune import dev_cases, dev_rows, outcomes_of, search
 
+MOST_CASES: Final = 10_000
 _BATCH = 256
 _LEVEL = MELS + 4
 
@@ -98,6 +107,40 @@ def trees(train: Shard, dev: Shard) -> tuple[list[NDArray[np.float32]], float]:
     return found, (time.perf_counter() - started) / 5 / _BATCH * 1e6
 
 
+def quantised(model: LoadedModel) -> LoadedModel:
+    """The same network with dynamic int8 products in its linear and recurrent layers."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch wants another package for this, which is not needed to serve
+        net = torch.ao.quantization.quantize_dynamic(  # type: ignore[no-untyped-call]
+            copy.deepcopy(model.net), {nn.Linear, nn.GRU}, dtype=torch.qint8
+        )
+    return replace(model, net=net)
+
+
+def larger(model: LoadedModel, data: Shard, epochs: int) -> tuple[LoadedModel, float, int]:
+    """A conformer trained on these cases; µs a tick when whole answers go through it; its parameters."""
+    net = conformer.fit(data, epochs)
+    seen = torch.from_numpy(data.features[:16].astype(np.float32))
+    with torch.inference_mode():
+        started = time.perf_counter()
+        net(seen, net.initial_state(len(seen)))
+        spent = time.perf_counter() - started
+    ticks = len(seen) * seen.shape[1] // FRAMES_PER_TICK
+    loaded = replace(model, net=cast(AmdNet, net), version="conformer")
+    return loaded, spent / ticks * 1e6 + feature_cost(), sum(p.numel() for p in net.parameters())
+
+
+def feature_cost() -> float:
+    """Microseconds a stream and tick that the features alone take, in batches of 256."""
+    samples = torch.randn(_BATCH, CONTEXT_SAMPLES + TICK_SAMPLES)
+    best = float("inf")
+    for _ in range(10):
+        started = time.perf_counter()
+        features(samples)
+        best = min(best, time.perf_counter() - started)
+    return best / _BATCH * 1e6
+
+
 def tick_cost(model: LoadedModel) -> float:
     """Microseconds of one core a stream and tick, features included, in batches of 256 (best of 10)."""
     samples = torch.randn(_BATCH, CONTEXT_SAMPLES + TICK_SAMPLES) * 0.1
@@ -135,6 +178,8 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m training.compare", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", required=True)
     parser.add_argument("--trees", action="store_true")
+    parser.add_argument("--conformer", type=int, default=0, metavar="EPOCHS")
+    parser.add_argument("--int8", action="store_true")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--tries", type=int, default=60)
     parser.add_argument("--json", type=Path)
@@ -150,11 +195,17 @@ def main(argv: list[str] | None = None) -> int:
         train = train_data(folders, cache, count, 0.0, config["processes"])
         rows, micros = trees(train, data)
         model = checkpoint.load(options.run[0] / "best.safetensors")
-        seen = torch.randn(_BATCH, CONTEXT_SAMPLES + TICK_SAMPLES)
-        started = time.perf_counter()
-        features(seen)
-        micros += (time.perf_counter() - started) / _BATCH * 1e6
+        micros += feature_cost()
         table.append(line("timing measures + boosted trees", model, data, rows, micros, options.tries))
+    if options.conformer:
+        train = train_data(folders, cache, min(config["cases"], MOST_CASES), 0.0, config["processes"])
+        model, micros, size = larger(checkpoint.load(options.run[0] / "best.safetensors"), train, options.conformer)
+        name = f"conformer, {size:,} parameters, {len(train)} cases, {options.conformer} epochs"
+        table.append(line(name, model, data, dev_rows(model, data), micros, options.tries))
+    if options.int8:
+        model = quantised(checkpoint.load(options.run[0] / "best.safetensors"))
+        name = f"{options.run[0].name} in int8"
+        table.append(line(name, model, data, dev_rows(model, data), tick_cost(model), options.tries))
     for run in options.run:
         model = checkpoint.load(run / "best.safetensors")
         size = sum(p.numel() for p in model.net.parameters())

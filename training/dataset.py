@@ -30,7 +30,7 @@ from training.manifest import Clip, ManifestError, read
 SHARD_CASES = 1_000
 DEV_SEED = 100
 CALL = "call"  # the kind of a case that is a recording
-_CALL = "call:"
+CALL_PREFIX = "call:"
 MOST_REPEATS = 20
 _LIBRARY: dict[str, Library] = {}
 
@@ -107,10 +107,10 @@ def recorded(clips: Sequence[Clip], laws: Laws, split: str) -> Shard | None:
     cases = []
     count = int(laws.seconds * SAMPLE_RATE)
     for clip in clips:
-        if clip.split != split or not clip.kind.startswith(_CALL):
+        if clip.split != split or not clip.kind.startswith(CALL_PREFIX):
             continue
         audio = load_audio(clip.file)[:count]
-        label = Verdict(clip.kind.removeprefix(_CALL))
+        label = Verdict(clip.kind.removeprefix(CALL_PREFIX))
         speaks = label in (Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE)
         first = _first_loud_ms(audio) if speaks else -1
         whole = np.pad(audio, (0, count - len(audio)))

@@ -1,15 +1,20 @@
 """Training end to end on a made-up corpus: it learns, resumes, is deterministic, tunes, exports."""
 
 import json
+from collections import Counter
 
+import numpy as np
 import pytest
+import soundfile
+import torch
 
 from amd_model import evaluate
 from amd_model.checkpoint import CheckpointError, load
+from amd_model.verdict import Verdict
 from tests.unit.training import corpus
-from training import cases, compare, export, probe, train, tune
+from training import cases, compare, export, importers, probe, train, tune
 from training.compose import DEV
-from training.dataset import load_clips, shards
+from training.dataset import MOST_REPEATS, dev_data, load_clips, shards, train_data
 from training.manifest import ManifestError
 from training.train import Config
 
@@ -63,10 +68,16 @@ def test_tune_compare_and_export(work, run, capsys):
     assert json.loads((run / "dev.json").read_text())["cases"] == 24
     table = work / "table.json"
     arguments = ["--run", str(run), "--trees", "--cache", str(work / "cases"), "--tries", "2", "--json", str(table)]
+    arguments += ["--conformer", "1", "--int8"]
     assert compare.main(arguments) == 0
     rows = json.loads(table.read_text())
     capsys.readouterr()
-    assert [row["name"].split(",")[0] for row in rows] == ["timing measures + boosted trees", "run"]
+    assert [row["name"].split(",")[0] for row in rows] == [
+        "timing measures + boosted trees",
+        "conformer",
+        "run in int8",
+        "run",
+    ]
     assert all(row["microsATick"] > 0 for row in rows)
     assert probe.main(["--run", str(run), "--cache", str(work / "cases")]) == 0
     assert set(json.loads(capsys.readouterr().out)["networkBySource"]) == {"human"}
@@ -92,6 +103,69 @@ def test_cases_for_evaluation(work, tmp_path, capsys):
     assert body["timingRule"]["ran"] is True
     assert cases.main([*arguments, "--split", "test"]) == 1
     assert "no speech of split 'test'" in capsys.readouterr().err
+
+
+def recordings(folder):
+    """A folder as `fsbridge amd label` leaves it: answers and labels.csv; one file is much shorter than a case."""
+    folder.mkdir()
+    lines = ["file,label,speaker,split"]
+    for index in range(8):
+        split = "train" if index < 5 else "dev" if index < 7 else "test"
+        label = "live_person" if index % 2 else "answering_machine"
+        seconds = 1.5 if index == 0 else 4.0
+        said = corpus.voice(0.8 if index % 2 else seconds, index, 120 + 20 * index)
+        audio = np.zeros(int(seconds * 8_000), np.float32)
+        audio[: len(said)] = said
+        soundfile.write(folder / f"call{index}.wav", audio, 8_000)
+        lines.append(f"call{index}.wav,{label},caller-{index},{split}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_whole_calls_train_as_they_are(tmp_path, capsys):
+    root = recordings(tmp_path / "answers")
+    mine = tmp_path / "mine"
+    arguments = ["recordings", "--root", str(root), "--labels", str(root / "labels.csv"), "--out", str(mine)]
+    assert importers.main(arguments) == 0
+    data = train_data([mine], tmp_path / "cache", 0, 0.2)
+    assert len(data) == 5
+    assert set(data.kind) == {"call"}
+    assert sorted(data.heard_ms) == [1_500, 4_000, 4_000, 4_000, 4_000]
+    assert (data.first_word_ms < 300).all()
+    assert (data.first_word_ms >= 0).all()
+    random = np.random.default_rng(3)
+    batch = train.batch_of(data, np.arange(5), torch.device("cpu"), random)
+    heard = batch["heard"].sum(dim=1)
+    short = int(np.argmin(data.heard_ms))
+    assert heard.max() <= 40
+    assert heard[short] == heard.min(), "what stands behind a recording's end counts for nothing"
+    assert not batch["known"].any(), "nobody wrote down who speaks when"
+
+    config = Config(
+        data=(str(mine),), conv_channels=8, embedding=8, listening=8, hidden=8, cases=0, dev_cases=0, epochs=4,
+        batch=5, processes=1, dropout=0.0, rate=0.02,
+    )  # fmt: skip
+    train.train(config, tmp_path / "run", tmp_path / "cache", quiet=True)
+    lines = curves(tmp_path / "run")
+    assert lines[-1]["train_classes"] < lines[0]["train_classes"]
+    assert lines[-1]["train_speech"] == 0.0
+    assert tune.main(["--run", str(tmp_path / "run"), "--tries", "2", "--report"]) == 0
+    capsys.readouterr()
+    assert cases.main(["--data", str(mine), "--split", "test", "--calls", "--out", str(tmp_path / "list")]) == 0
+    assert [case.label for case in evaluate.read_cases(tmp_path / "list/cases.tsv")] == [Verdict.LIVE_PERSON]
+
+
+def test_recordings_are_repeated_to_their_share_beside_composed_answers(work, tmp_path):
+    root = recordings(tmp_path / "answers")
+    importers.copy_in(importers.recordings(root, root / "labels.csv"), tmp_path / "mine")
+    folders = [work / "data", tmp_path / "mine"]
+    few = train_data(folders, tmp_path / "cache", 48, 0.2)
+    assert Counter(few.kind)["call"] == 10, "two of each of five: nearest to a fifth of all"
+    assert Counter(train_data(folders, tmp_path / "cache", 48, 0.9).kind)["call"] == 5 * MOST_REPEATS
+    held = dev_data(folders, tmp_path / "cache", 24)
+    assert Counter(held.kind)["call"] == 2
+    labelled = [case for case in tune.dev_cases(held) if dict(case.subsets)["kind"] == "call"]
+    assert not any(case.beep_known for case in labelled)
 
 
 def test_bad_data_is_refused_in_words(work, tmp_path, capsys):
