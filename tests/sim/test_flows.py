@@ -193,8 +193,9 @@ def test_the_far_end_is_recorded(house: House) -> None:
     ],
 )
 def test_a_flow_waits_for_what_it_hears(house: House, to: str, what: str) -> None:
-    resource = house.call(f"  - {{id: wait, wait_for: {{{what}, timeout: 40}}, on: {{timeout: no}}}}\n"
-                          "  - {id: yes, end: {result: heard}}\n  - {id: no, end: {result: missed}}", to=to)  # fmt: skip
+    wait = f"  - {{id: wait, wait_for: {{{what}, timeout: 40}}, on: {{timeout: no}}}}\n"
+    after = "  - {id: yes, end: {result: heard}}\n  - {id: no, end: {result: missed}}"
+    resource = house.call(wait + after, to=to)
     assert resource.get("flowResult") == "heard", (resource, house.timeline(resource))
 
 
@@ -270,9 +271,8 @@ def test_a_bridge_leaves_the_channel_to_the_flow(house: House, to: str, result: 
 
 
 def test_a_bridge_may_not_last_for_ever(house: House) -> None:
-    resource = house.call(
-        "  - {id: t, bridge: {to: '+15550107000', timeout: 1, max: 1}, on: {failed: l}}\n  - {id: l, end: {result: left}}"
-    )
+    talk = "  - {id: t, bridge: {to: '+15550107000', timeout: 1, max: 1}, on: {failed: l}}\n"
+    resource = house.call(talk + "  - {id: l, end: {result: left}}")
     assert resource["flowResult"] == "left", (resource, house.timeline(resource))
 
 

@@ -88,7 +88,8 @@ texts = st.text(characters)
 numbers = st.integers(-(10**17), 10**17) | st.floats(-1e9, 1e9).map(lambda value: round(value, 6))
 values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    # A key of YAML has at most 1,024 characters (YAML 1.2, section 7.4.2); escaped, one may take twelve.
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(characters, max_size=80), inner, max_size=4),
     max_leaves=12,
 )
 
