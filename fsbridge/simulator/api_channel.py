@@ -122,11 +122,11 @@ def _transfer(node: Node, channel: Channel, rest: str) -> str:
         other = channel.other
         if other is None or len(words) < 2:
             return OPERATION_FAILED
-        other[0].transfer(words[1], words[3] if len(words) > 3 else "")
+        other[0].transfer(*words[1:4])
         if words[0] == "-bleg":
             return OK
         words = words[1:]
-    channel.transfer(words[0], words[2] if len(words) > 2 else "")
+    channel.transfer(*words[:3])
     return OK
 
 

@@ -132,7 +132,7 @@ def _transfer(channel: Channel, argument: str) -> None:
     """``<extension> [dialplan] [context]``"""
     words = argument.split()
     if words:
-        channel.transfer(words[0], words[2] if len(words) > 2 else "", in_thread=True)
+        channel.transfer(*words[:3], in_thread=True)
 
 
 def _nothing(channel: Channel, argument: str) -> None:

@@ -99,31 +99,21 @@ def play(channel: Channel, path: str, terminators: str) -> Generator[Wait, str, 
 
 
 def _say_text(channel: Channel, text: str, terminators: str) -> Generator[Wait, str, str]:
-    """``say:<text>`` where a file is wanted: spoken by the engine that the channel names, and no playback events."""
-    if not channel.variables.get("tts_engine"):
+    """``say:[engine:voice:]text``: text to speech where a file is asked for, without playback events."""
+    parts = text.split(":", 2)
+    spoken = parts[2] if len(parts) == 3 else text
+    if len(parts) < 3 and not channel.variables.get("tts_engine"):
         return NOT_FOUND
-    pcm = sound.stand_in_speech(text)
-    channel.said.play(channel.sample(), pcm, text)
-    end = channel.now() + len(pcm) / 2 / RATE
-    while (left := end - channel.now()) > 0:
-        reason = yield left
-        digits = channel.execution.digits
-        if reason == ELAPSED:
-            break
-        if reason in (HANGUP, BREAK) or (digits and (terminators == "any" or digits[-1] in terminators)):
-            channel.said.cut(channel.sample())
-            return PLAYBACK_ERROR if reason == HANGUP else PLAYED
-    return PLAYED
+    pcm = sound.stand_in_speech(spoken)
+    channel.said.play(channel.sample(), pcm, spoken)
+    reason = yield from _sounding(channel, len(pcm) / 2 / RATE, terminators)
+    if reason != ELAPSED:
+        channel.said.cut(channel.sample())
+    return PLAYBACK_ERROR if reason == HANGUP else PLAYED
 
 
-def play_pcm(channel: Channel, path: str, pcm: bytes, terminators: str, text: str = "") -> Generator[Wait, str, str]:
-    """Play PCM under the name `path`, as `play` does; `text` is what is said in it."""
-    seconds = len(pcm) / 2 / RATE
-    kind = [("Playback-File-Type", "tone_stream")] if path.startswith("tone_stream://") else []
-    described = [*kind, ("Playback-File-Path", path)]
-    channel.fire("PLAYBACK_START", described)
-    begun = channel.sample()
-    channel.said.play(begun, pcm, text)
+def _sounding(channel: Channel, seconds: float, terminators: str) -> Generator[Wait, str, str]:
+    """Let a sound play; returns why it ended. A digit among `terminators` ends it, others are dropped."""
     left = seconds
     reason = ELAPSED
     while left > 0:
@@ -138,6 +128,18 @@ def play_pcm(channel: Channel, path: str, pcm: bytes, terminators: str, text: st
             break
         if terminators != "any":
             digits.clear()
+    return reason
+
+
+def play_pcm(channel: Channel, path: str, pcm: bytes, terminators: str, text: str = "") -> Generator[Wait, str, str]:
+    """Play PCM under the name `path`, as `play` does; `text` is what is said in it."""
+    seconds = len(pcm) / 2 / RATE
+    kind = [("Playback-File-Type", "tone_stream")] if path.startswith("tone_stream://") else []
+    described = [*kind, ("Playback-File-Path", path)]
+    channel.fire("PLAYBACK_START", described)
+    begun = channel.sample()
+    channel.said.play(begun, pcm, text)
+    reason = yield from _sounding(channel, seconds, terminators)
     if reason != ELAPSED:
         channel.said.cut(channel.sample())
     samples = len(pcm) // 2 if reason == ELAPSED else min(channel.sample() - begun, len(pcm) // 2)

@@ -230,22 +230,25 @@ class Channel:
         self.set_callstate("ACTIVE")
         self.on_answer()
 
-    def transfer(self, extension: str, context: str, *, in_thread: bool = False) -> None:
-        """Leave whatever runs and go to an extension of the dialplan; "" is the context where the call is."""
+    def transfer(self, extension: str, dialplan: str = "XML", context: str = "", *, in_thread: bool = False) -> None:
+        """Leave whatever runs and go to an extension of the dialplan; "" is the context where the call is.
+
+        With the dialplan `inline` the extension is itself what to run: ``application:argument,application…``.
+        """
         context = context or self.profile.context
-        self.profile = Profile(extension, context, "XML", self.profile.index + 1, self._microseconds())
+        self.profile = Profile(extension, context, dialplan, self.profile.index + 1, self._microseconds())
         self.on_transfer()
         self.execution.leave(self._route, in_thread=in_thread)
 
     def _route(self) -> None:
         self.set_state("CS_ROUTING")
-        extension = self.node.dialplan.find(self.profile.number, self.profile.context)
-        if extension is None:
+        actions = self.node.dialplan.actions(self.profile.number, self.profile.dialplan, self.profile.context)
+        if not actions:
             self.hang_up("NO_ROUTE_DESTINATION", at_once=True)
             return
         self.hit_dialplan = True
         self.set_state("CS_EXECUTE")
-        self.execution.begin(extension.actions)
+        self.execution.begin(actions)
 
     def flip_caller_id(self) -> None:
         """Done by originate once the leg is up: caller and callee change places."""

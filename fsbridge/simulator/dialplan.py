@@ -42,6 +42,17 @@ class Dialplan:
                 return extension
         return None
 
+    def actions(self, number: str, dialplan: str, context: str) -> tuple[Action, ...]:
+        """What a channel runs that is sent to `number`; nothing when there is no such way.
+
+        The dialplan ``inline`` spells it out in the number: ``application:argument,application…``.
+        """
+        if dialplan.lower() == "inline":
+            parts = (part.partition(":") for part in number.split(",") if part)
+            return tuple((application, argument) for application, _, argument in parts)
+        extension = self.find(number, context) if dialplan.upper() == "XML" else None
+        return () if extension is None else extension.actions
+
     def with_first(self, *extensions: Extension) -> Dialplan:
         """A dialplan in which these are tried before the others."""
         return Dialplan((*extensions, *self.extensions))
