@@ -28,13 +28,15 @@ from fsbridge.flow.model import FlowDocument, Step
 class FlowServices:
     """What the house does for any call's flow; the composition root makes one.
 
-    `fetch` blocks. `dial` gives the `bridge` application's argument or raises ValueError. `tell` keeps a
+    `fetch` blocks. `dial` gives the `bridge` application's argument or raises ValueError. `bot_refusal` says why a
+    URL may not be a bot's, as the end of a sentence about it. `tell` keeps a
     `call.event` and says whether the caller gave an address for it. `ears` is a tap to a worker that listens, or None
     when no worker is up. `reference` is a recording's fingerprint; it raises OSError or ValueError.
     """
 
     fetch: Callable[[Call, Fetch], Result]
     dial: Callable[[Call, Dial], str]
+    bot_refusal: Callable[[str], str | None]
     tell: Callable[[Call, str, object], bool]
     ears: Callable[[Call, FlowDocument], Tap | None]
     reference: Callable[[Call, str], Fingerprint]
@@ -72,6 +74,7 @@ class FlowHost:
         outside = Outside(
             fetch=lambda fetch: services.fetch(call, fetch),
             dial=lambda dial: services.dial(call, dial),
+            bot_refusal=services.bot_refusal,
             tell=lambda name, data: services.tell(current(), name, data),
             beside=beside,
             post=post,

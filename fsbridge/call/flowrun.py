@@ -76,13 +76,14 @@ class FlowNews:
 class Outside:
     """What a flow needs of the rest of the house.
 
-    `fetch` blocks, so it is done `beside`; `dial` makes the `bridge` application's argument or raises ValueError;
-    `tell` keeps an event for the caller and says whether there is anybody to tell; `left` hears of steps, with the
-    monotonic time at which each began.
+    `fetch` blocks, so it is done `beside`. `dial` makes the `bridge` application's argument or raises ValueError;
+    `bot_refusal` says why a URL may not be a bot's. `tell` keeps an event for the caller and says whether there is
+    anybody to tell. `began` and `left` hear of steps.
     """
 
     fetch: Callable[[Fetch], Result]
     dial: Callable[[Dial], str]
+    bot_refusal: Callable[[str], str | None]
     tell: Callable[[str, object], bool]
     beside: Callable[[str, Callable[[], None]], None]
     post: Callable[[FlowNews], None]
@@ -118,7 +119,7 @@ class FlowRun:
 
     def start(self, document: FlowDocument, variables: dict[str, object], facts: Facts, now: float) -> None:
         """Run the flow up to its first wait."""
-        self._run_until = now + document.body.max_duration
+        self._run_until = now + document.max_duration
         if document.listens:
             self.ears.open()
         self._follow(interpreter.start(document, variables, facts), now)
@@ -269,6 +270,9 @@ class FlowRun:
         """One tap at a time: events do not say which of two taps they come from (tests/traces two_taps)."""
         assert self.state is not None
         assert self.state.step.stream is not None
+        refusal = self.outside.bot_refusal(action.url)
+        if refusal is not None:
+            return Refused(f"the bot's url {refusal}")
         self.ears.pause()
         bot = BotRun(self.node, self.channel, action, self.state.document, self.state.step.stream, self.state.variables)
         refused = bot.start(now)

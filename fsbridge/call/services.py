@@ -28,6 +28,7 @@ from fsbridge.flow.outside import HttpFailure, HttpRequest, Outside
 from fsbridge.ids import OrgId, SessionId, new_uuid
 from fsbridge.settings import OrgSettings, Settings
 from fsbridge.store.base import Store, StoreError
+from fsbridge.webhook.guard import refuse_url
 from fsbridge.webhook.payload import event_delivery
 
 KEEP_MS = 600_000
@@ -50,7 +51,7 @@ class House:
 
     def services(self) -> FlowServices:
         """As calls take them."""
-        return FlowServices(self.fetch, self.dial, self.tell, self.ears, self.reference)
+        return FlowServices(self.fetch, self.dial, self.bot_refusal, self.tell, self.ears, self.reference)
 
     def fetch(self, call: Call, fetch: Fetch) -> Result:
         """A flow's HTTP exchange; secrets are looked up here, so that none is in a flow's state."""
@@ -74,13 +75,18 @@ class House:
         except FsbridgeError as error:
             raise ValueError(str(error)) from error
 
+    def bot_refusal(self, url: str) -> str | None:
+        """Why a voice bot may not be at this URL. Names are not resolved: FreeSWITCH will do that by itself."""
+        flows = self.settings.flows
+        return refuse_url(url, ("wss", "ws") if flows.bots_allow_ws else ("wss",), flows.bots_allow_private)
+
     def tell(self, call: Call, name: str, data: object) -> bool:
         """Owe the caller a `call.event`; False when it gave no address, or the store cannot keep it."""
         owed = event_delivery(call, name, data, new_uuid(), self.clock.wall())
         if owed is None:
             return False
         try:
-            self.store.save(call, [owed])
+            self.store.owe(owed)
         except StoreError:
             return False
         self.kick(call.session_id)

@@ -218,7 +218,7 @@ def _unplayable(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:
     for field, source in sources(step):
         if "{{" not in source:
             try:
-                template.playable(source, defaults.prompts_dir)
+                template.playable(source, defaults.prompts)
             except template.TemplateError as error:
                 yield field, str(error)
 

@@ -106,7 +106,7 @@ def resume(state: FlowState, result: Result) -> Turn:
 
 def out_of_time(state: FlowState) -> Turn:
     """The end of a run that has taken longer than its document allows."""
-    reason = f"the flow took longer than its max_duration of {state.document.body.max_duration:g} s"
+    reason = f"the flow took longer than its max_duration of {state.document.max_duration:g} s"
     return Turn(state, end=FlowEnd(FlowOutcome.BROKE, state.step.id, reason))
 
 

@@ -38,6 +38,7 @@ from fsbridge.flow.parts import (
     WaitFor,
     WaitSeconds,
 )
+from fsbridge.flow.template import Prompts
 
 MAX_STEPS = 1_000
 MAX_CASES = 100
@@ -185,10 +186,18 @@ class Defaults(Part):
     engine: str = "flite"
     voice: str = "slt"
     prompts_dir: str | None = None
+    http_prompts: bool = True
+    prompt_hosts: tuple[str, ...] = ()
+    max_run_s: float = 7_200.0
     recordings_dir: str | None = None
     recordings_url: str | None = None
     asr_engine: str | None = None
     asr_grammar: str | None = None
+
+    @property
+    def prompts(self) -> Prompts:
+        """The rules for what may be played."""
+        return Prompts(self.prompts_dir, self.http_prompts, self.prompt_hosts)
 
 
 class FlowDocument(Part):
@@ -202,6 +211,11 @@ class FlowDocument(Part):
     def places(self) -> dict[str, int]:
         """Where each step stands in the list."""
         return {step.id: number for number, step in enumerate(self.body.steps)}
+
+    @property
+    def max_duration(self) -> float:
+        """Seconds after which a run is broken off: the document's own limit, and the configuration's."""
+        return min(self.body.max_duration, self.defaults.max_run_s)
 
     @cached_property
     def listens(self) -> bool:

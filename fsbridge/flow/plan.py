@@ -65,7 +65,7 @@ def actions(step: Step, document: FlowDocument, variables: Mapping[str, Any], ma
     """What the step asks for; `mark` makes its recordings' names its own. The last action's result is the step's."""
     match step:
         case Step(play=str(source)):
-            return (_playback(prompt(source, variables, document.defaults.prompts_dir)),)
+            return (_playback(prompt(source, variables, document.defaults.prompts)),)
         case Step(speak=parts.Speak() as speak):
             return (_speak(speak, document, variables),)
         case Step(say=parts.Say() as say):
@@ -186,7 +186,7 @@ def _gather(step: parts.Gather, document: FlowDocument, variables: Mapping[str, 
     if step.speech is not None:
         return _recognise(step, step.speech, document, variables)
     prepare, first = _asked(step, document, variables)
-    invalid = prompt(step.invalid or QUIET, variables, document.defaults.prompts_dir)
+    invalid = prompt(step.invalid or QUIET, variables, document.defaults.prompts)
     tries = step.retries + 1
     timeout_ms, digit_ms = round(step.timeout * 1000), round(step.digit_timeout * 1000)
     # A single dash would be a terminator; "none" is FreeSWITCH's word for no terminator.
@@ -205,7 +205,7 @@ def _asked(
     as long as the text has no colon.
     """
     if step.speak is None:
-        return (), prompt(step.prompt or QUIET, variables, document.defaults.prompts_dir)
+        return (), prompt(step.prompt or QUIET, variables, document.defaults.prompts)
     engine, voice, text = _voiced(step.speak, document, variables)
     prepare = Execute("multiset", f"tts_engine={engine} tts_voice={voice}", QUICK_S)
     return (prepare,), f"'say:{' '.join(text.replace(':', ' ').split())}'"
@@ -221,7 +221,7 @@ def _recognise(
         raise TemplateError("no speech recogniser is configured: set flows.asr_engine and flows.asr_grammar")
     # Its file is not read as play_and_get_digits reads one, so words are spoken before it.
     prepare = (_speak(step.speak, document, variables),) if step.speak is not None else ()
-    first = prompt(step.prompt or QUIET, variables, document.defaults.prompts_dir)
+    first = prompt(step.prompt or QUIET, variables, document.defaults.prompts)
     wait_ms = round(step.timeout * 1000)
     arg = f"{first} detect:{engine} {{no-input-timeout={wait_ms},start-input-timers=true}}{text}"
     return (*prepare, Execute("play_and_detect_speech", arg, PROMPT_LIMIT_S + step.timeout + 60.0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -28,7 +29,7 @@ _LARGEST = 10**30
 
 _FILE = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[0-9]{1,7})")
-_URL = re.compile(r"https?://[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
+_URL = re.compile(r"https?://([A-Za-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _SPOKEN = frozenset(" .,:!?()-+%&@/#*€£\u2019")
 _PAUSES = frozenset("'\";\u2018\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026\u2013\u2014")
@@ -179,7 +180,20 @@ def _is_spoken(character: str) -> bool:
     return character.isalnum() or character in _SPOKEN or unicodedata.category(character).startswith("M")
 
 
-def prompt(text: str, variables: Mapping[str, Any], prompts_dir: str | None) -> str:
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What may be played: files below `folder` (any, when None), http(s) URLs if `web`.
+
+    A URL that a variable of the call is part of may name one of `hosts` only: the node would fetch it from inside the
+    carrier's network.
+    """
+
+    folder: str | None = None
+    web: bool = True
+    hosts: tuple[str, ...] = ()
+
+
+def prompt(text: str, variables: Mapping[str, Any], rules: Prompts) -> str:
     """A template as a playback argument. Raises TemplateError.
 
     Where no prompts folder is configured a document may name a file by its absolute path; a call's data may not, or
@@ -188,10 +202,13 @@ def prompt(text: str, variables: Mapping[str, Any], prompts_dir: str | None) -> 
     source = render(text, variables)
     if source.startswith("/") and not text.startswith("/"):
         raise TemplateError(f"{source[:80]!r} comes from a variable: only the flow itself may name an absolute path")
-    return playable(source, prompts_dir)
+    host = _URL.fullmatch(source)
+    if host is not None and source != text and host[1].lower() not in rules.hosts:
+        raise TemplateError(f"{source[:80]!r} comes from a variable: only hosts of flows.prompt_hosts may be named so")
+    return playable(source, rules)
 
 
-def playable(source: str, prompts_dir: str | None) -> str:
+def playable(source: str, rules: Prompts) -> str:
     """A playback argument: a file below the prompts folder, a tone or silence stream, or a URL by the http cache.
 
     Raises TemplateError for anything else: a path that climbs, a space, a command.
@@ -199,14 +216,16 @@ def playable(source: str, prompts_dir: str | None) -> str:
     if _STREAM.fullmatch(source):
         return source
     if _URL.fullmatch(source):
+        if not rules.web:
+            raise TemplateError(f"{source[:80]!r} cannot be played: flows.http_prompts is false")
         return f"http_cache://{source}"
     if _FILE.fullmatch(source) is None or any(part == ".." for part in source.split("/")):
         raise TemplateError(
             f"{source[:80]!r} cannot be played: a file name of letters, digits and _ . - /, "
             "tone_stream://…, silence_stream://MS or an http(s) URL"
         )
-    if prompts_dir is None:
+    if rules.folder is None:
         return source
     if source.startswith("/"):
         raise TemplateError(f"{source[:80]!r} leaves the prompts folder: give a path relative to it")
-    return f"{prompts_dir.rstrip('/')}/{source}"
+    return f"{rules.folder.rstrip('/')}/{source}"

@@ -96,6 +96,7 @@ class Story:
         outside = Outside(
             fetch=hand.fetch,
             dial=hand.dial,
+            bot_refusal=lambda url: "is private" if "private" in url else None,
             tell=hand.tell,
             beside=lambda what, task: hand.later.append(task),
             post=hand.news.append,
@@ -341,3 +342,9 @@ def test_a_node_that_refuses_the_bots_tap() -> None:
     story.hand.refuses = CommandFailed("uuid_audio_fork start", "-ERR Operation Failed")
     story.completes("FILE PLAYED")
     assert story.hand.left[1].outcome == "failed"
+
+
+def test_a_bot_at_a_place_that_is_not_allowed() -> None:
+    story = Story("  - {id: w, pause: 1}\n  - {id: b, stream: {url: 'wss://private.example/'}}")
+    story.completes("FILE PLAYED")
+    assert story.reason == "step b: stream failed: the bot's url is private"

@@ -99,7 +99,9 @@ def _none(*_: object) -> Any:
     raise ValueError("this flow needs nothing of the house")
 
 
-SERVICES = FlowServices(fetch=_none, dial=_none, tell=_none, ears=lambda call, document: None, reference=_none)
+SERVICES = FlowServices(
+    fetch=_none, dial=_none, bot_refusal=_none, tell=_none, ears=lambda call, document: None, reference=_none
+)
 
 
 class Bench:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsbridge.flow.template import MAX_TEXT, TemplateError, names, playable, prompt, render, speakable, unspeakable
+from fsbridge.flow.template import (
+    MAX_TEXT,
+    Prompts,
+    TemplateError,
+    names,
+    playable,
+    prompt,
+    render,
+    speakable,
+    unspeakable,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -75,7 +85,7 @@ def test_unspeakable(text: str) -> None:
     ],
 )
 def test_what_can_be_played(source: str, expected: str) -> None:
-    assert playable(source, "/prompts/") == expected
+    assert playable(source, Prompts("/prompts/")) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,13 +95,13 @@ def test_what_can_be_played(source: str, expected: str) -> None:
 )  # fmt: skip
 def test_what_cannot_be_played(source: str) -> None:
     with pytest.raises(TemplateError):
-        playable(source, "/prompts")
+        playable(source, Prompts("/prompts"))
 
 
 @given(st.text(max_size=60))
 def test_whatever_is_playable_is_one_word_without_syntax(source: str) -> None:
     try:
-        played = playable(source, None)
+        played = playable(source, Prompts())
     except TemplateError:
         return
     assert not set(played) & (LIVE - {";"})
@@ -102,7 +112,20 @@ def test_whatever_is_playable_is_one_word_without_syntax(source: str) -> None:
 @given(st.text(max_size=40))
 def test_a_variable_never_leads_to_an_absolute_path(value: str) -> None:
     try:
-        played = prompt("{{ x }}", {"x": value}, None)
+        played = prompt("{{ x }}", {"x": value}, Prompts())
     except TemplateError:
         return
     assert not played.startswith("/")
+
+
+def test_a_url_out_of_a_variable_names_an_allowed_host_only() -> None:
+    rules = Prompts(hosts=("cdn.example",))
+    for template, value in (("{{ x }}", "https://10.0.0.1/a.wav"), ("https://{{ x }}/a.wav", "internal.example")):
+        with pytest.raises(TemplateError, match="prompt_hosts"):
+            prompt(template, {"x": value}, rules)
+    assert (
+        prompt("https://CDN.example/{{ x }}.wav", {"x": "hello"}, rules) == "http_cache://https://CDN.example/hello.wav"
+    )
+    assert prompt("https://any.example/a.wav", {}, rules) == "http_cache://https://any.example/a.wav"
+    with pytest.raises(TemplateError, match="http_prompts"):
+        prompt("https://any.example/a.wav", {}, Prompts(web=False))
