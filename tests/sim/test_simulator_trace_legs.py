@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 from bottle import Bottle, HTTPResponse
+from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from fsbridge.simulator import SimulatorSettings
@@ -105,7 +106,7 @@ def legs(frames: list[Frame], rename: dict[str, str]) -> dict[str, list[tuple[st
 
 @contextmanager
 def audio_over_http() -> Iterator[str]:
-    """Serves hello.wav, as long as the recording's; yields host and port."""
+    """Serves hello.wav, as long as the recording's, a page, and a sound that never comes; yields host and port."""
     app = Bottle()
     buffer = BytesIO()
     soundfile.write(buffer, np.zeros(HELLO_SAMPLES), 8000, format="WAV", subtype="PCM_16")
@@ -114,11 +115,22 @@ def audio_over_http() -> Iterator[str]:
     def hello() -> HTTPResponse:
         return HTTPResponse(buffer.getvalue(), headers={"Content-Type": "audio/wav"})
 
+    @app.get("/page.html")  # type: ignore[untyped-decorator]
+    def page() -> str:
+        return "<p>no sound</p>"
+
+    @app.get("/slow.wav")  # type: ignore[untyped-decorator]
+    def slow() -> str:
+        never.wait(20)
+        return ""
+
+    never = Event()
     server = WSGIServer(("127.0.0.1", 0), app, log=None)
     server.start()
     try:
         yield f"127.0.0.1:{server.server_port}"
     finally:
+        never.set()
         server.stop(timeout=1)
 
 
