@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from fsbridge.errors import ConfigError
-from fsbridge.settings import Settings, load, parse
+from fsbridge.settings import FlowSettings, Settings, load, parse
 
 pytestmark = pytest.mark.unit
 
@@ -140,6 +142,16 @@ def test_an_orgs_secrets_are_kept_but_never_shown() -> None:
 def test_reference_audio_stands_beside_the_flows_unless_told(tmp_path: Path) -> None:
     assert load(written(tmp_path), {}).flows.reference_audio == Path("/absolute/flows/audio")
     assert load(written(tmp_path, FILE + 'audio_dir = "wav"\n'), {}).flows.reference_audio == tmp_path / "wav"
+
+
+def test_what_the_example_shows_as_comments_is_taken_as_well() -> None:
+    example = Path(__file__).parents[2] / "api" / "fsbridge.example.toml"
+    text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", example.read_text(), flags=re.MULTILINE)
+    settings = parse(tomllib.loads(text))
+    assert settings.inbound[0].node == settings.nodes[0].name
+    assert settings.orgs[0].secrets["crm"].get_secret_value().startswith("Bearer ")
+    shown = {key for table in tomllib.loads(text).values() for key in (table[0] if isinstance(table, list) else table)}
+    assert set(FlowSettings.model_fields) - {"requests_ca_file"} <= shown
 
 
 def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from fsbridge.settings import WebhookSettings
-from fsbridge.webhook.guard import WebhookUrlError, check_url, host_of, refuse_address
+from fsbridge.webhook.guard import WebhookUrlError, check_url, host_of, refuse_address, refuse_url
 from tests.unit.webhook.helpers import OPEN
 
 pytestmark = pytest.mark.unit
@@ -159,3 +159,22 @@ def test_no_disguise_of_an_ipv4_address_is_judged_more_mildly(address: ipaddress
 )
 def test_host_for_logs(url: str, host: str) -> None:
     assert host_of(url) == host
+
+
+@pytest.mark.parametrize(
+    ("url", "schemes", "private", "words"),
+    [
+        ("wss://bot.example/talk", ("wss",), False, None),
+        ("WSS://bot.example/talk", ("wss",), False, None),
+        ("ws://bot.example/talk", ("wss",), False, "must begin with wss://"),
+        ("ws://10.0.0.9:8080/", ("wss", "ws"), True, None),
+        ("ws://10.0.0.9:8080/", ("wss", "ws"), False, "has the host 10.0.0.9, which is a private address"),
+        ("wss://bot:key@bot.example/", ("wss",), False, "user name or password"),
+        ("bot.example", ("wss",), False, "is not an absolute URL such as wss://example.com/hook"),
+    ],
+)
+def test_other_purposes_have_schemes_of_their_own(
+    url: str, schemes: tuple[str, ...], private: bool, words: str | None
+) -> None:
+    reason = refuse_url(url, schemes, private)
+    assert (reason is None) if words is None else (reason is not None and words in reason)
