@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fsbridge.simulator import causes, dialstring
+from fsbridge.simulator.dialplan import DEFAULT, PUBLIC, Dialplan
 from fsbridge.simulator.farend import Answer, Loop, Play, Reject, Ring, Tone
 from fsbridge.simulator.farend_file import FarEndError, default_book, load_book, parse_book, parse_script
 from fsbridge.simulator.faults import Faults
@@ -99,6 +100,16 @@ def test_steps_are_read() -> None:
         ([{"loop": {"steps": ["answer"]}}], "loop: would turn without time passing"),
         ([{"hangup": "because"}], "hangup: must be a hang-up cause"),
         ([{"reject": 200}], "reject: must be a SIP status from 400 to 699"),
+        ([{"speak": " "}], "speak: must be a text of at most 1000 characters"),
+        ([{"speak": "x" * 1001}], "speak: must be a text of at most 1000 characters"),
+        ([{"echo": "long"}], "echo: must be seconds"),
+        ([{"play": {"file": "person-hello.flac", "text": 3}}], "play.text: must be a text"),
+        ([{"menu": {"choices": {}}}], "menu.choices: must be a mapping from digits"),
+        ([{"menu": {"choices": {1: ["busy"]}}}], "menu.choices: 1 must be one of 0-9"),
+        ([{"menu": {"choices": {"1": ["sing"]}}}], "menu.choices[1][0] sing: no such step"),
+        ([{"menu": {"choices": {"1": ["busy"]}, "times": 0}}], "menu.times: must be a whole number from 1 to 100"),
+        ([{"menu": {"choices": {"1": ["busy"]}, "prompt": "x"}}], "menu.prompt: must be a list of at least one step"),
+        ([{"menu": {"choices": {"1": ["busy"]}, "otherwise": 3}}], "menu.otherwise: must be a list"),
     ],
 )
 def test_a_wrong_step_is_named_with_its_place(steps: object, words: str) -> None:
@@ -108,10 +119,42 @@ def test_a_wrong_step_is_named_with_its_place(steps: object, words: str) -> None
 @pytest.mark.parametrize(
     "inner",
     [{"dtmf": "1"}, {"wait_dtmf": {"digits": 1}}, {"listen": {}}, {"record": {}}, {"play": "person-hello.flac"},
-     {"fax": 1}, {"loop": {"times": 2, "steps": [{"tone": {}}]}}, "never_answer"],
+     {"fax": 1}, {"loop": {"times": 2, "steps": [{"tone": {}}]}}, "never_answer",
+     {"speak": "hello"}, {"echo": 1}, {"menu": {"choices": {"1": ["busy"]}}}],
 )  # fmt: skip
 def test_loops_in_which_time_passes_are_fine(inner: object) -> None:
     assert parse_script("x", "1", [{"loop": {"steps": ["answer", inner]}}]).steps
+
+
+FINE = {"far_ends": [{"name": "x", "match": "1", "steps": ["busy"]}]}
+
+
+def test_numbers_that_lead_into_the_dialplan_are_read_and_come_before_those_of_a_later_book() -> None:
+    inbound = [
+        {"match": "+1999*", "set": {"fsbridge_inbound": "support"}, "run": [{"playback": "a.wav"}, {"answer": None}]},
+        {"match": ["1", "2"]},
+        {"match": "hello", "run": ["park"], "context": "default"},
+    ]
+    book = parse_book({**FINE, "inbound": inbound})
+    plan = Dialplan(book.extensions)
+    support = plan.find("19991", PUBLIC)
+    assert support is not None
+    assert support.actions == (("set", "fsbridge_inbound=support"), ("playback", "a.wav"), ("answer", ""))
+    assert plan.actions("2", "XML", PUBLIC) == (("park", ""),)
+    assert plan.actions("hello", "XML", DEFAULT) == (("park", ""),)
+    assert plan.actions("hello", "XML", PUBLIC) == plan.actions("hello", "enum", DEFAULT) == ()
+    both = default_book().with_book(book)
+    assert both.extensions[: len(book.extensions)] == book.extensions
+    assert both.entries[0].name == "x"
+    assert len(default_book().with_first(*book.entries).extensions) == len(default_book().extensions) > 0
+
+
+@given(st.text("abp:,+ ", max_size=30))
+def test_an_inline_dialplan_is_its_applications(text: str) -> None:
+    actions = Dialplan().actions(text, "inline", "")
+    assert ",".join(f"{name}:{argument}" if argument else name for name, argument in actions) == ",".join(
+        part.removesuffix(":") if part.count(":") == 1 else part for part in text.split(",") if part
+    )
 
 
 @pytest.mark.parametrize(
@@ -123,6 +166,15 @@ def test_loops_in_which_time_passes_are_fine(inner: object) -> None:
         ({"far_ends": [{"name": "", "match": "1", "steps": ["busy"]}]}, "far_ends[0].name: must be a text"),
         ({"far_ends": [{"name": "x", "match": 155, "steps": ["busy"]}]}, "far_ends[0] (x).match: must be a number"),
         ({"far_ends": [{"name": "x", "match": "1", "steps": ["busy"], "colour": 1}]}, "far_ends[0].colour: unknown"),
+        ({**FINE, "inbound": 3}, "inbound: must be a list of extensions"),
+        ({**FINE, "inbound": [3]}, "inbound[0]: must be a mapping of match, set, run, context"),
+        ({**FINE, "inbound": [{"match": 1999}]}, "inbound[0].match: must be a number or pattern"),
+        ({**FINE, "inbound": [{"match": "1", "flow": "x"}]}, "inbound[0].flow: unknown; known are match, set"),
+        ({**FINE, "inbound": [{"match": "1", "context": "x"}]}, "inbound[0].context: must be public"),
+        ({**FINE, "inbound": [{"match": "1", "set": 3}]}, "inbound[0].set: must be a mapping"),
+        ({**FINE, "inbound": [{"match": "1", "set": {"a b": 1}}]}, "inbound[0].set: 'a b' is no variable's name"),
+        ({**FINE, "inbound": [{"match": "1", "run": "park"}]}, "inbound[0].run: must be a list of applications"),
+        ({**FINE, "inbound": [{"match": "1", "run": [3]}]}, "inbound[0].run[0]: must be an application"),
     ],
 )
 def test_a_wrong_document_is_named_with_its_place(document: object, words: str) -> None:
