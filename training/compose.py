@@ -8,6 +8,7 @@ because what a detector overfits is the composition. Both classes are made of th
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -37,6 +38,8 @@ class Laws:
     fax: float = 0.06
     noises: tuple[str, ...] = ("white", "pink", "brown", "hum", "clatter", "babble", "tv", "music", "car")
     augment: bool = True
+    beep: float = 0.7  # of greetings; the others end in silence
+    hesitation: float = math.inf  # seconds of silence inside a sentence read aloud; longer ones are shortened
 
     def onset(self, random: Random) -> float:
         """Seconds from the answer to the first word; negative: the speech was running already."""
@@ -78,7 +81,14 @@ class Laws:
 
 
 TRAIN: Final = Laws(mixed=True)
-DEV: Final = Laws(mixed=False, seconds=14.0, noises=("street", "babble", "tv", "pink", "music"), augment=False)
+DEV: Final = Laws(
+    mixed=False,
+    seconds=14.0,
+    noises=("street", "babble", "tv", "pink", "music"),
+    augment=False,
+    beep=0.85,
+    hesitation=0.45,
+)
 
 
 @dataclass(slots=True)
@@ -220,6 +230,19 @@ def _active(audio: Audio) -> NDArray[np.bool_]:
     return np.asarray(np.repeat(on, HOP_SAMPLES)[: len(audio)], dtype=np.bool_)
 
 
+def _fluent(audio: Audio, longest: float) -> Audio:
+    """The same with its inner silences of more than ``longest`` seconds cut down to it, in their middle."""
+    if not math.isfinite(longest):
+        return audio
+    hits = np.flatnonzero(_active(audio))
+    most = int(longest * SAMPLE_RATE)
+    keep = np.ones(len(audio), np.bool_)
+    for gap in np.flatnonzero(np.diff(hits) > most):
+        begin, end = int(hits[gap]) + 1 + most // 2, int(hits[gap + 1]) - most // 2
+        keep[begin:end] = False
+    return audio[keep]
+
+
 class Composer:
     """Draws answers. A seed fixes them all, case by case, whatever the order they are asked in."""
 
@@ -268,6 +291,11 @@ class Composer:
         places = np.arange(0, len(audio) - 1, factor)
         return np.asarray(np.interp(places, np.arange(len(audio)), audio), dtype=np.float32)
 
+    def _read(self, kind: str, random: Random, speaker: str | None = None) -> tuple[Clip, Audio]:
+        """A clip, as ``Library.pick``; where somebody reading aloud stops and thinks, the laws' pauses stand."""
+        clip, audio = self.library.pick(kind, random, speaker)
+        return clip, _fluent(audio, self.laws.hesitation) if clip.kind == "speech" else audio
+
     def _factor(self, random: Random) -> float:
         return float(random.uniform(0.86, 1.16)) if self.laws.augment and random.random() < 0.6 else 1.0
 
@@ -303,7 +331,7 @@ class Composer:
             clip, audio = library.pick("live", random)
             kind = "answer"
         else:
-            clip, audio = library.pick("speech", random)
+            clip, audio = self._read("speech", random)
             if draw < 0.72:
                 kind, audio = "word", self._word(audio, random)
             else:
@@ -312,12 +340,12 @@ class Composer:
         more = random.random()
         if more < (0.16 if kind != "sentence" else 0.18):  # one turn in two parts
             tape.wait(self.laws.breath(random))
-            _, second = library.pick(clip.kind, random, clip.speaker)
+            _, second = self._read(clip.kind, random, clip.speaker)
             tape.say(self._vary(second if random.random() < 0.45 else self._word(second, random), factor))
             kind = "long " + kind
         while random.random() < 0.45:  # they speak again: nobody answered
             tape.wait(self.laws.wait(random))
-            _, again = library.pick(clip.kind, random, clip.speaker)
+            _, again = self._read(clip.kind, random, clip.speaker)
             tape.say(self._vary(self._word(again, random), factor), turn=False)
         return kind, _voice(clip)
 
@@ -331,7 +359,7 @@ class Composer:
         elif draw < 0.1:
             tape.wait(random.uniform(0.1, 0.8))
             tape.play(signals.sit(random))
-        beep = 0.7
+        beep = laws.beep
         prompt_speakers = library.speakers("machine", "fragment")
         if draw < 0.24 and prompt_speakers:
             kind, beep, clip = "prompt", 0.5, self._prompt(tape, random, str(random.choice(prompt_speakers)))
@@ -351,7 +379,7 @@ class Composer:
                 tape.say(self._vary(library.pick("machine", random, clip.speaker)[1], factor))
         else:
             kind = "monologue"
-            clip, audio = library.pick("speech", random)
+            clip, audio = self._read("speech", random)
             if random.random() < 0.2:
                 audio = self._word(audio, random)
             tape.say(self._start(tape, self._vary(audio, factor), random))
@@ -362,7 +390,7 @@ class Composer:
                 tape.wait(laws.pause(random))
                 if tape.at >= len(tape.voice):
                     break
-                _, audio = library.pick("speech", random, clip.speaker)
+                _, audio = self._read("speech", random, clip.speaker)
                 tape.say(self._vary(audio, factor))
                 pieces += 1
         if random.random() < beep:
