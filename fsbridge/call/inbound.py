@@ -56,9 +56,17 @@ class InboundService:
     def __len__(self) -> int:
         return len(self._taken)
 
+    @property
+    def refusing(self) -> int:
+        """How many calls are being refused now."""
+        return len(self._refusing)
+
     def on_event(self, node: Node, event: Event) -> None:
-        """Take the call that the event announces, if it does. Never blocks: called by the event socket's reader."""
-        arrival = recognise(event)
+        """Take the call that the event announces, if it does. Never blocks: called by the event socket's reader.
+
+        Without any ``[[inbound]]`` such calls are another controller's, and are left alone.
+        """
+        arrival = recognise(event) if self.calls.settings.inbound else None
         if arrival is not None:
             self._arrived(node, arrival)
 

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 
-import api.main
 from api.main import Service
-from fsbridge.call.arrivals import SUBSCRIBED
-from fsbridge.call.inbound import InboundService
 from fsbridge.call.model import Call, Status
 from fsbridge.esl.events import Event
 from fsbridge.ids import OrgId
@@ -41,28 +38,10 @@ steps:
 ASKING_FLOW = "33333333-3333-4333-8333-333333333335"
 
 
-class Reception(Service):
-    """The service with what takes calls that come in."""
-
-    inbound: InboundService
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.inbound = InboundService(self.calls)
-
-    def _on_event(self, node: Node, event: Event) -> None:
-        self.inbound.on_event(node, event)
-        super()._on_event(node, event)
-
-    def _on_node_up(self, node: Node) -> None:
-        super()._on_node_up(node)
-        self.inbound.after_reconnect(node)
-
-
 class House:
     """A running service, its node, and a listener that sees everything the node does."""
 
-    def __init__(self, service: Reception, simulator: Simulator, listener: Client) -> None:
+    def __init__(self, service: Service, simulator: Simulator, listener: Client) -> None:
         self.service = service
         self.simulator = simulator
         self.listener = listener
@@ -84,37 +63,36 @@ class House:
         return found[0] if found else None
 
 
-def entries(**more: Any) -> tuple[InboundSettings, ...]:
-    both = {"org": ORG, "flow": FLOW}
-    wanted: list[dict[str, str]] = [
-        {"number": SUPPORT, **both, "flow": ASKING_FLOW},
-        {"key": "sales", **both},
-        {"number": BROKEN, **both, "flow": BROKEN_FLOW},
-    ]
-    return tuple(InboundSettings.model_validate(entry | more) for entry in wanted)
+MAPPED = tuple(
+    InboundSettings.model_validate({"org": ORG, "flow": FLOW} | entry)
+    for entry in ({"number": SUPPORT, "flow": ASKING_FLOW}, {"key": "sales"}, {"number": BROKEN, "flow": BROKEN_FLOW})
+)
 
 
-def configured(folder: Path, port: int, **dialing: int) -> Settings:
+def configured(folder: Path, port: int, mapped: tuple[InboundSettings, ...], **dialing: int) -> Settings:
     made = settings(folder, port, amd=NO_WORKERS, dialing=dialing)
     flows = folder / "flows" / ORG
     (flows / f"{FLOW}.yaml").write_text("steps: [{id: bye, hangup: NORMAL_CLEARING}]")
     (flows / f"{ASKING_FLOW}.yaml").write_text(ASKS)
-    return made.model_copy(update={"inbound": entries()})
+    return made.model_copy(update={"inbound": mapped})
 
 
 @contextlib.contextmanager
-def house(folder: Path, before: Callable[[Simulator], None] = lambda _: None, **dialing: int) -> Iterator[House]:
+def house(
+    folder: Path,
+    before: Callable[[Simulator], None] = lambda _: None,
+    entries: tuple[InboundSettings, ...] = MAPPED,
+    **dialing: int,
+) -> Iterator[House]:
     extensions = (
         parked(SUPPORT, BROKEN, UNKNOWN, variables={"fsbridge_inbound": "main"}),
         parked(SALES, variables={"fsbridge_inbound": "sales"}),
     )
-    subscription = ((*api.main.SUBSCRIPTION[0], *SUBSCRIBED), api.main.SUBSCRIPTION[1])
     supervisor = Supervisor()
-    with simulated_node(dialplan=STOCK.with_first(*extensions)) as simulator, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api.main, "SUBSCRIPTION", subscription)
+    with simulated_node(dialplan=STOCK.with_first(*extensions)) as simulator:
         listener = Client(simulator.port, supervisor).login("plain ALL")
         before(simulator)
-        service = Reception(configured(folder, simulator.port, **dialing))
+        service = Service(configured(folder, simulator.port, entries, **dialing))
         service.start()
         try:
             until(lambda: not service.calls.ready())
@@ -225,6 +203,14 @@ def test_a_service_that_is_shutting_down_takes_none(home: House) -> None:
         assert home.ended(home.call_in(SUPPORT)) == "NORMAL_TEMPORARY_FAILURE"
     finally:
         home.service.calls.draining = False
+
+
+def test_without_entries_such_calls_are_somebody_else_s(tmp_path: Path) -> None:
+    with house(tmp_path, entries=()) as home:
+        channel = home.call_in(SUPPORT)
+        park = home.listener.wait_event("CHANNEL_PARK", Unique_ID=channel).event
+        home.service.inbound.on_event(home.node, Event("CHANNEL_PARK", "", park))
+        assert (len(home.service.inbound), home.service.inbound.refusing) == (0, 0)
 
 
 def test_a_call_that_came_while_we_were_away(tmp_path: Path) -> None:
