@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from api.main import Service
-from fsbridge.call.model import Call, Status
+from fsbridge.call.model import Call, CallRequest, Destination, DestinationKind, Status
 from fsbridge.esl.events import Event
-from fsbridge.ids import OrgId
+from fsbridge.ids import FlowId, OrgId
 from fsbridge.node import Node
 from fsbridge.settings import InboundSettings, Settings
 from fsbridge.simulator import Simulator, parked, parse_script
@@ -25,6 +25,7 @@ from tests.sim.stack import BROKEN_FLOW, FLOW, ORG, settings, simulated_node, un
 pytestmark = pytest.mark.sim
 
 SUPPORT, SALES, BROKEN, UNKNOWN = "+15550100200", "+15550100201", "+15550100202", "+15550100299"
+CODE = "+15550100203"
 LISTENS = parse_script("listens", "*", ["answer", {"silence": 60}])
 NO_WORKERS = {"workers": 0, "urls": ["ws://127.0.0.1:1/amd"], "start_timeout_s": 0.01}
 
@@ -36,6 +37,27 @@ steps:
     pause: 30
 """
 ASKING_FLOW = "33333333-3333-4333-8333-333333333335"
+
+TELLS = """
+steps:
+  - {id: breathe, pause: 0.5}
+  - {id: code, send_dtmf: "4711"}
+  - {id: wait, pause: 30}
+"""
+TELLING_FLOW = "33333333-3333-4333-8333-333333333336"
+
+HEARS = """
+steps:
+  - {id: hear, gather: {variable: code, min: 4, max: 4, timeout: 10}}
+  - {id: done, end: {result: {code: "{{ code }}"}}}
+"""
+HEARING_FLOW = "33333333-3333-4333-8333-333333333337"
+FLOWS = {
+    FLOW: "steps: [{id: bye, hangup: NORMAL_CLEARING}]",
+    ASKING_FLOW: ASKS,
+    TELLING_FLOW: TELLS,
+    HEARING_FLOW: HEARS,
+}
 
 
 class House:
@@ -65,15 +87,20 @@ class House:
 
 MAPPED = tuple(
     InboundSettings.model_validate({"org": ORG, "flow": FLOW} | entry)
-    for entry in ({"number": SUPPORT, "flow": ASKING_FLOW}, {"key": "sales"}, {"number": BROKEN, "flow": BROKEN_FLOW})
+    for entry in (
+        {"number": SUPPORT, "flow": ASKING_FLOW},
+        {"key": "sales"},
+        {"number": BROKEN, "flow": BROKEN_FLOW},
+        {"number": CODE, "flow": TELLING_FLOW},
+    )
 )
 
 
 def configured(folder: Path, port: int, mapped: tuple[InboundSettings, ...], **dialing: int) -> Settings:
     made = settings(folder, port, amd=NO_WORKERS, dialing=dialing)
     flows = folder / "flows" / ORG
-    (flows / f"{FLOW}.yaml").write_text("steps: [{id: bye, hangup: NORMAL_CLEARING}]")
-    (flows / f"{ASKING_FLOW}.yaml").write_text(ASKS)
+    for flow, text in FLOWS.items():
+        (flows / f"{flow}.yaml").write_text(text)
     return made.model_copy(update={"inbound": mapped})
 
 
@@ -85,7 +112,7 @@ def house(
     **dialing: int,
 ) -> Iterator[House]:
     extensions = (
-        parked(SUPPORT, BROKEN, UNKNOWN, variables={"fsbridge_inbound": "main"}),
+        parked(SUPPORT, BROKEN, UNKNOWN, CODE, variables={"fsbridge_inbound": "main"}),
         parked(SALES, variables={"fsbridge_inbound": "sales"}),
     )
     supervisor = Supervisor()
@@ -203,6 +230,16 @@ def test_a_service_that_is_shutting_down_takes_none(home: House) -> None:
         assert home.ended(home.call_in(SUPPORT)) == "NORMAL_TEMPORARY_FAILURE"
     finally:
         home.service.calls.draining = False
+
+
+def test_one_flow_calls_another(home: House) -> None:
+    request = CallRequest(Destination(DestinationKind.NUMBER, CODE), caller_id=None)
+    service = home.service.calls
+    placed = service.place(service.settings.orgs[0], FlowId(HEARING_FLOW), request)
+    ended = service.wait(placed.session_id, 15.0)
+    assert ended is not None
+    assert (ended.status, ended.flow_result) == (Status.COMPLETED, {"code": "4711"}), ended
+    until(lambda: len(home.service.inbound) == 0)
 
 
 def test_without_entries_such_calls_are_somebody_else_s(tmp_path: Path) -> None:
