@@ -9,6 +9,7 @@ import pytest
 from fsbridge.clock import SystemClock
 from fsbridge.simulator import FarEndBook, SimulatorSettings, parse_script, sound
 from fsbridge.simulator.audio_lines import FRAME_BYTES
+from fsbridge.simulator.dialplan import Dialplan, Extension
 from tests.sim.simulator_helpers import AudioServer, Bench, Client, bench, simulated, wait_until
 
 pytestmark = pytest.mark.sim
@@ -225,3 +226,46 @@ def test_a_call_that_ends_while_the_tap_connects_closes_it() -> None:
         audio.stalled.set()
         wait_until(lambda: audio.heard and audio.heard[0].ended)
         assert CONNECT not in b.client.names(A)
+
+
+def test_two_taps_on_a_channel_go_their_own_ways() -> None:
+    with bench(far_ends=SPEAKER) as b:
+        amd, bot = AudioServer(b.supervisor), AudioServer(b.supervisor)
+        bot.say = ['{"type":"json","data":{"do":"play"}}']
+        b.answered("1", A)
+        assert fork(b, amd.url, 'mono 8k fsbridge_amd {"who":"amd"}') == "+OK Success\n"
+        b.client.wait_event(CONNECT)
+        assert fork(b, bot.url, 'mono 16k fsbridge_bot {"who":"bot"}') == "+OK Success\n"
+        b.client.wait_event(CONNECT, 2)
+        b.client.wait_event("mod_audio_fork::json")
+        assert b.client.api(f"uuid_audio_fork {A} pause fsbridge_amd") == "+OK Success\n"
+        assert b.client.api(f'uuid_audio_fork {A} send_text fsbridge_bot {{"dtmf":"1"}}') == "+OK Success\n"
+        before = len(amd.heard[0].pcm)
+        b.advance(1, step=0.02)
+        wait_until(lambda: len(bot.heard[0].pcm) >= 2 * 16000 - 2000)
+        assert len(amd.heard[0].pcm) <= before + 2 * FRAME_BYTES
+        assert amd.heard[0].texts == ['{"who":"amd"}']
+        assert bot.heard[0].texts == ['{"who":"bot"}', '{"dtmf":"1"}']
+        assert b.client.api(f"uuid_audio_fork {A} stop fsbridge_bot") == "+OK Success\n"
+        wait_until(lambda: bot.heard[0].ended)
+        assert b.client.api(f"uuid_audio_fork {A} resume fsbridge_amd") == "+OK Success\n"
+        paused = len(amd.heard[0].pcm)
+        b.advance(0.5, step=0.02)
+        wait_until(lambda: len(amd.heard[0].pcm) > paused)
+        assert not amd.heard[0].ended
+
+
+def test_a_tap_hears_the_other_leg_of_a_call_that_came_back() -> None:
+    plan = Dialplan(
+        (Extension(("1999",), (("answer", ""), ("playback", "tone_stream://%(1000,0,440)"), ("park", ""))),)
+    )
+    with bench(dialplan=plan) as b:
+        audio = AudioServer(b.supervisor)
+        b.originate("1999", A, f"api_on_answer='uuid_audio_fork {A} start {audio.url} mono 8k amd'")
+        b.advance(0.1, step=0.02)
+        b.client.wait_event(CONNECT, Unique_ID=A)
+        b.advance(1.5, step=0.02)
+        wait_until(lambda: len(audio.heard[0].pcm) >= 2 * 8000)
+        tone = sound.tone_stream("%(1000,0,440)")
+        # Nothing is lost of it on the way from leg to leg: not a sample.
+        assert tone[200:-200] in audio.heard[0].pcm
