@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 BACKOFF_S = (0.5, 15.0)
 WATCH_INTERVAL_S = 1.0
 
+MAX_MODULES = 64
+"""Modules whose presence is remembered."""
+
 UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE", "CHANNEL_PARK"})
 """Channel events that our filter on `fsbridge_node` would drop, so they are let in by name, other people's calls
 included: the first two carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers), and a call that comes
@@ -79,6 +82,7 @@ class Node:
         self._names, self._subclasses = subscription
         self._backoff_s = backoff_s
         self._client: EslClient | None = None
+        self._modules: dict[tuple[int, str], bool] = {}
         self._stopping = Flag()
         self._last_beat = 0.0
 
@@ -107,6 +111,16 @@ class Node:
     def api(self, command: str, timeout_s: float | None = None) -> str:
         """See EslClient.api."""
         return self._connection().api(command, timeout_s)
+
+    def has_module(self, module: str) -> bool:
+        """Whether the node has a module loaded; asked once a connection. Raises EslError."""
+        key = (self.epoch, module)
+        if key not in self._modules:
+            if len(self._modules) >= MAX_MODULES:
+                self._modules.clear()
+            # Anything but a plain no counts as yes: an application that is refused says so itself.
+            self._modules[key] = self.api(f"module_exists {module}").strip() != "false"
+        return self._modules[key]
 
     def command(self, command: Command) -> str:
         """See EslClient.command."""

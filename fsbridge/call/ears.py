@@ -6,6 +6,7 @@ is `flow.expect`'s. One tap at a time is on while a voice bot has the audio (`pa
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -52,9 +53,15 @@ class Ears:
         self.tapping.beside("start_ears", self._start)
 
     def pause(self) -> None:
-        """Somebody else has the audio for a while."""
+        """Somebody else has the audio for a while; the tap has ended when this returns."""
         if self._open:
-            self.tapping.stop()
+            self._stop()
+
+    def close(self) -> None:
+        """Listen no more, though the channel lives on."""
+        if self._open:
+            self._open = False
+            self.tapping.beside("stop_ears", self._stop)
 
     def resume(self) -> None:
         """Listen again."""
@@ -113,6 +120,10 @@ class Ears:
             self.failure = str(error)
         else:
             self.hearing.hear(sound)
+
+    def _stop(self) -> None:
+        with contextlib.suppress(FsbridgeError):
+            self.tapping.stop()
 
     def _start(self) -> None:
         try:

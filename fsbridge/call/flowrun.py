@@ -214,6 +214,8 @@ class FlowRun:
         self._note(turn)
         self.state, self.action, self._until = turn.state, None, None
         self.ended = _as_call_input(turn.end)
+        if turn.end.outcome is FlowOutcome.LEFT:
+            self.ears.close()
 
     def _note(self, turn: Turn) -> None:
         for left in turn.left:

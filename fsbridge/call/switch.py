@@ -118,8 +118,15 @@ class Switch:
         self._reach().api(fork.stop_command(channel, name))
 
     def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
-        """Start an application for a flow."""
-        self._reach().execute(channel, action_id, app, arg)
+        """Start an application for a flow. Raises CommandFailed where the node has not what it needs.
+
+        FreeSWITCH completes a `speak` whose engine is not loaded like any other, at once and in silence.
+        """
+        node = self._reach()
+        engine = _tts_engine(app, arg)
+        if engine is not None and not node.has_module(f"mod_{engine}"):
+            raise CommandFailed(app, f"the node has no text-to-speech engine {engine!r} (mod_{engine} is not loaded)")
+        node.execute(channel, action_id, app, arg)
 
     def answer(self, channel: ChannelUuid) -> None:
         """Answer a call that came in (tests/traces inbound_call_parked)."""
@@ -153,3 +160,12 @@ class Switch:
         if self._node is None:
             raise EslConnectionLost("the call has no node")
         return self._node
+
+
+def _tts_engine(app: str, arg: str) -> str | None:
+    """The engine that an application will speak with; ``unimrcp:server`` is the module unimrcp's."""
+    if app == "speak":
+        return arg.partition("|")[0].partition(":")[0]
+    if app == "multiset" and arg.startswith("tts_engine="):
+        return arg.removeprefix("tts_engine=").partition(" ")[0].partition(":")[0]
+    return None

@@ -183,6 +183,17 @@ def test_the_far_end_is_recorded(house: House) -> None:
     assert (house.folder / "recordings" / name).stat().st_size > 1_000
 
 
+NO_ENGINE = "{text: hello, engine: cepstral}"
+
+
+@pytest.mark.parametrize("step", [f"speak: {NO_ENGINE}", f"gather: {{variable: x, speak: {NO_ENGINE}}}"])
+def test_an_engine_that_is_not_there_is_an_outcome_of_its_own(house: House, step: str) -> None:
+    resource = house.call(f"  - {{id: s, {step}, on: {{failed: no}}}}\n  - {{id: no, end: {{result: mute}}}}")
+    assert resource["flowResult"] == "mute", (resource, house.timeline(resource))
+    broken = house.call(f"  - {{id: s, {step}}}")
+    assert "mod_cepstral is not loaded" in broken["failureDetail"]
+
+
 @pytest.mark.parametrize(
     ("to", "what"),
     [

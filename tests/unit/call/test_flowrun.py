@@ -268,6 +268,22 @@ def test_digits_are_heard_without_a_tap() -> None:
     assert "ears on" not in story.hand.did
 
 
+def test_ears_do_not_follow_a_call_that_is_transferred() -> None:
+    story = Story("  - {id: a, wait_for: {silence: 1}}\n  - {id: b, transfer: {extension: '100'}}")
+    story.hears(encode_heard(Heard(Sound.SILENCE, 1_500, for_ms=1_000)))
+    story.completes()
+    assert story.hand.did == ["ears on", "transfer 100 XML default", "ears off"]
+
+
+def test_ears_and_a_bot_take_turns() -> None:
+    story = Story(f"  - {{id: w, wait_for: {{speech: true}}}}\n{BOT.strip(chr(10))}")
+    story.hears(encode_heard(Heard(Sound.SPEECH, 300)))
+    assert story.hand.did == ["ears on", "ears off", "bot wss://bot.example/a"]
+    story.tap("connect")
+    story.bot(command="done")
+    assert story.hand.did[3:] == ["stop bot", "ears on", "playback bye.wav"]
+
+
 # --- voice bots ----------------------------------------------------------------------------------------
 
 BOT = """
