@@ -43,6 +43,12 @@ STEADY_KHZ: Final = 0.0025
 """Standard deviation of a tone's frequency; a vowel's over a tenth of a second is three times this."""
 STEADY_LEVEL: Final = 0.15
 """Of its level, in the features' 20 dB: 3 dB."""
+TALK, TALK_FRAMES = 0.3, 20
+"""Where somebody is likely to speak (mean probability), what stands still for so long is a tone all the same."""
+BEAT_KHZ, PURE_SHARE, QUIET = 0.032, 0.92, 0.1
+"""Where nobody speaks, what holds nearly all of the power may wander so far: two tones as close as ringback's
+(400+450, 440+480 Hz) are one that beats to a window of 40 ms."""
+PURE_KHZ: Final = 0.0003
 GAP_FRAMES: Final = 2
 BEFORE_BEEP_MS: Final = 500
 
@@ -50,48 +56,53 @@ BEFORE_BEEP_MS: Final = 500
 class SteadyTone:
     """Follows one tone at a time, whatever it means. `confirmed` once it has been told to sound."""
 
-    __slots__ = ("_f", "_ff", "_first", "_v", "_vv", "confirmed", "count", "gap", "khz", "second", "start")
+    __slots__ = ("_f", "_ff", "_first", "_talk", "_v", "_vv", "confirmed", "count", "gap", "khz", "second", "start")
 
     def __init__(self) -> None:
         self.start = self.count = self.gap = 0
         self.confirmed = False
         self.khz = self.second = self._first = 0.0
-        self._f = self._ff = self._v = self._vv = 0.0
+        self._f = self._ff = self._v = self._vv = self._talk = 0.0
 
-    def frame(self, at: int, measures: Sequence[float]) -> Heard | None:
-        """One frame's measures at frame number `at`; the tone if it became known, or known to be over."""
+    def frame(self, at: int, measures: Sequence[float], speech: float) -> Heard | None:
+        """One frame's measures at frame number `at`, and the probability that somebody speaks in it.
+
+        Returns the tone if it became known, or known to be over.
+        """
         khz, share, second, second_share, level, _ = measures
-        paired = second_share > share * (SECOND_STAYS if self.second and self.count > 1 else SECOND_SHARE)
+        paired = second_share > share * (SECOND_STAYS if self.count else SECOND_SHARE)
         if paired:
             share += second_share
-            khz, second = min(khz, second), max(khz, second)
         else:
             second = 0.0
         if self.count:
-            if (
-                share > GOING_SHARE
-                and abs(khz - self.khz) < DRIFT_KHZ * (2 if self.count < 2 else 1)
-                and (second > 0.0) == (self.second > 0.0)
-                and level > AUDIBLE
-            ):
-                return self._goes_on(at, khz, second, level)
+            # Of two peaks the stronger may be now the one, now the other; a beat may hide either.
+            drift = DRIFT_KHZ * (2 if self.count < 2 else 1)
+            if speech < QUIET and share > PURE_SHARE:
+                drift = BEAT_KHZ
+            if abs(khz - self.khz) >= drift > abs(second - self.khz):
+                khz, second = second, khz
+            if share > GOING_SHARE and abs(khz - self.khz) < drift and level > AUDIBLE:
+                return self._goes_on(at, khz, second, level, speech)
             self.gap += 1
             if self.gap <= GAP_FRAMES and (self.confirmed or self.count > 1):
                 return None
             over = self.close(at)
             if over is not None:
                 return over
+        if paired and second < khz:
+            khz, second = second, khz
         if share > TONAL_SHARE and level > AUDIBLE and LOWEST_KHZ <= khz <= HIGHEST_KHZ:
             self.start, self.count, self.gap, self.confirmed = at, 1, 0, False
             self.khz, self.second, self._first = khz, second, khz
-            self._f = self._ff = self._v = self._vv = 0.0
+            self._f = self._ff = self._v = self._vv = self._talk = 0.0
         return None
 
-    def _goes_on(self, at: int, khz: float, second: float, level: float) -> Heard | None:
+    def _goes_on(self, at: int, khz: float, second: float, level: float, speech: float) -> Heard | None:
         self.gap = 0
         self.count += 1
         if self.count <= 2:  # the first two frames hold its edge
-            self.khz, self.second, self._first = khz, second, khz
+            self.khz, self._first = khz, khz
             return None
         settled = self.count - 2
         off = khz - self._first
@@ -99,19 +110,25 @@ class SteadyTone:
         self._ff += off * off
         self._v += level
         self._vv += level * level
+        self._talk += speech
         self.khz += (khz - self.khz) / (settled + 1)
-        self.second += (second - self.second) / (settled + 1)
+        if second and abs(second - self.second) < 2 * DRIFT_KHZ:
+            self.second += (second - self.second) / (settled + 1)
         if self.confirmed or self.count < TONE_FRAMES or not self._steady(settled):
             return None
         self.confirmed = True
         return self._tell(at + 1, ended=False)
 
     def _steady(self, settled: int) -> bool:
-        # A short stretch is steady by luck more often, so more is asked of it.
-        strict = 0.5 if settled < TONE_FRAMES else 1.0
+        # A short stretch is steady by luck more often, so more is asked of it; a vowel sung is no tone for long.
         wander = self._ff / settled - (self._f / settled) ** 2
+        if self._talk > TALK * settled and self.count < TALK_FRAMES and wander > PURE_KHZ**2:
+            return False
+        limit = STEADY_KHZ * (0.5 if settled < TONE_FRAMES else 1.0)
+        if self._talk < QUIET * settled:
+            limit = BEAT_KHZ / 2
         swing = self._vv / settled - (self._v / settled) ** 2
-        return wander <= (STEADY_KHZ * strict) ** 2 and swing <= STEADY_LEVEL**2
+        return wander <= limit**2 and swing <= STEADY_LEVEL**2
 
     def close(self, at: int) -> Heard | None:
         """It is over: at frame `at` it was found to be; told if it had been told to sound."""
@@ -211,7 +228,7 @@ class Hearing:
 
     def _hear_frame(self, probability: float, measures: Sequence[float], told: list[Heard | AmdEvent]) -> None:
         now = self._frame
-        tone = self._tone.frame(now, measures)
+        tone = self._tone.frame(now, measures, probability)
         if tone is not None:
             if not tone.ended:
                 self._not_speech_since(self._tone.start, told)

@@ -1,4 +1,4 @@
-"""The first seconds of answers, kept as files for later labelling. Off unless the worker was given a folder.
+"""The first seconds of answers, or whole calls, kept as files. Off unless the worker was given a folder.
 
 A `Recording` gathers one stream's audio in memory and is handed to the `Keeper` when it is full or its stream
 is over. The keeper's own greenlet has a native thread write it, so a slow disk delays no verdict. Rules:
@@ -29,7 +29,7 @@ from amd_model.verdict import AmdEvent, AmdOptions
 
 BYTES_A_MS = 2 * SAMPLE_RATE // 1_000
 MAX_BYTES = 256 << 20
-"""What all recordings together may take in memory: 1,600 of ten seconds, written or waiting to be."""
+"""What all recordings together may take in memory: 1,600 of ten seconds, or 26 of ten minutes."""
 MAX_WAITING = 4_096
 FLUSH_S = 2.0
 """How long a worker that stops goes on writing what it has."""
