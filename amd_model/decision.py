@@ -22,6 +22,7 @@ _SPEECH_ENTER, _SPEECH_STAY = 0.6, 0.35
 _SPEECH_FRAMES = 3  # 60 ms: shorter is a click
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
 _BEFORE_BEEP_MS = 500
+_BELIEVED = 0.25  # a note of music behind somebody who may be a person is no beep
 _SHORT_MS = 1_000
 _EVEN = 0.5
 _PAUSE_MS = 300  # from here on a machine's silence is more than a breath
@@ -185,7 +186,7 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
             return [_tell(state, Verdict.FAX, max(fax, 0.99), Reason.FAX_TONE, now)]
         if tone.kind is ToneKind.PROGRESS and not state.after_speech:
             state.progress += 1
-        elif state.is_beep(tone) and state.after_speech:
+        elif state.is_beep(tone) and state.after_speech and machine >= max(live, _BELIEVED):
             state.beep = tone
             verdict = _tell(state, Verdict.ANSWERING_MACHINE, max(machine, 0.97), Reason.BEEP, now)
             if options.mode is Mode.FAST:
