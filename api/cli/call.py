@@ -9,6 +9,7 @@ import orjson
 import typer
 
 from api.cli import calls
+from api.cli import timeline as timelines
 from api.cli.calls import Key, Org, Url, show
 from api.cli.rest import RestClient, RestError
 from fsbridge.clock import Clock, SystemClock
@@ -30,6 +31,7 @@ def call(
     caller_id: Annotated[str, typer.Option("--caller-id", help="what the callee sees")] = "",
     variable: Annotated[list[str] | None, typer.Option("--var", help="NAME=VALUE for the flow; repeatable")] = None,
     wait: Annotated[float, typer.Option("--wait", min=0, help="seconds to watch the call; 0: do not watch")] = 120.0,
+    timeline: Annotated[bool, typer.Option("--timeline", help="print what happened, too (on stderr)")] = False,
 ) -> None:
     """Place a call, print its changes while it lasts, then its record as JSON. Exit code 0 only for Completed."""
     client = RestClient(url, key, org)
@@ -38,6 +40,8 @@ def call(
         record = client.place(flow, body)
         if record["status"] not in TERMINAL and wait > 0:
             record = watch(client, record, wait, SystemClock())
+        if timeline:
+            timelines.show(client.timeline(record["sessionId"]), stderr=True)
     except RestError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

@@ -37,6 +37,13 @@ class RestClient:
         """GET one call's resource. Raises RestError."""
         return self._ask("GET", f"/orgs/{self.org}/calls/{session_id}", None, 30.0)
 
+    def timeline(self, session_id: str) -> list[dict[str, Any]]:
+        """GET what has happened in one call so far. Raises RestError."""
+        events = self._ask("GET", f"/orgs/{self.org}/calls/{session_id}/timeline", None, 30.0).get("events")
+        if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
+            raise RestError(f"{self.url} answered, but not as fsbridge does; check --url")
+        return events
+
     def _ask(self, method: str, path: str, body: dict[str, Any] | None, timeout_s: float) -> dict[str, Any]:
         url = self.url.rstrip("/") + "/cgw/outbound/v1" + path
         headers = {"Authorization": f"Bearer {self.key}"}

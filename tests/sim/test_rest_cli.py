@@ -165,3 +165,53 @@ def test_another_server_is_recognised_as_such() -> None:
         server.stop()
     assert result.exit_code == 1
     assert "check --url" in result.output
+
+
+EVENTS = [
+    {"at": "2026-01-01T00:00:00.250Z", "event": "placed"},
+    {"at": "2026-01-01T00:00:02.500Z", "event": "answered"},
+    {"at": "2026-01-01T00:00:03.000Z", "event": "stepStarted", "step": "ask", "kind": "gather"},
+    {"at": "2026-01-01T00:00:03.500Z", "event": "digits", "digits": "[red]\x1b[2J1"},
+    {"at": "2026-01-01T00:00:04.000Z", "event": "stepEnded", "step": "ask", "kind": "gather", "outcome": "timeout"},
+    {"at": "2026-01-01T00:00:05.250Z", "event": "ended", "status": "Completed", "detail": "a b", "n": [1, None]},
+]
+
+
+def test_a_timeline_is_a_table_with_the_seconds_since_the_beginning(url: str, service: MemoryCalls) -> None:
+    _ask("call", NUMBER, "--flow", FLOW, "--wait", "0", url=url)
+    (session,) = service.calls
+    service.timelines[session] = EVENTS
+    result = _ask("calls", "timeline", session, url=url)
+    assert result.exit_code == 0, result.output
+    lines = [line.rstrip().split(maxsplit=2) for line in result.stdout.splitlines()]
+    assert lines[0] == ["from", "2026-01-01T00:00:00.250Z"]
+    assert lines[2:] == [
+        ["0.000", "placed"],
+        ["2.250", "answered"],
+        ["2.750", "stepStarted", "ask (gather)"],
+        ["3.250", "digits", "digits=[red]?[2J1"],
+        ["3.750", "stepEnded", "ask (gather) → timeout"],
+        ["5.000", "ended", "status=Completed detail='a b' n=[1,null]"],
+    ]
+    raw = _ask("calls", "timeline", session, "--json", url=url)
+    assert json.loads(raw.stdout) == EVENTS
+
+
+def test_a_call_can_be_placed_and_told_in_one_go(url: str, service: MemoryCalls) -> None:
+    service.end_at_once = completed
+    result = _ask("call", NUMBER, "--flow", FLOW, "--timeline", url=url)
+    assert result.exit_code == 0, result.output
+    assert _record(result)["status"] == "Completed"
+    assert "nothing was kept" in result.stderr
+
+
+def test_a_timeline_of_no_call_is_refused(url: str) -> None:
+    result = _ask("calls", "timeline", FLOW, url=url)
+    assert result.exit_code == 1
+    assert "404 NOT_FOUND" in result.output
+
+
+def test_calls_says_what_it_can_do() -> None:
+    result = _run("calls", "--help")
+    assert result.exit_code == 0
+    assert "timeline" in result.output
