@@ -53,7 +53,6 @@ log = structlog.get_logger(__name__)
 PURGE_INTERVAL_S = 600.0
 DAY_S = 86_400.0
 SAMPLE_INTERVAL_S = 0.5
-SUBSCRIPTION = ((*translate.SUBSCRIBED, *arrivals.SUBSCRIBED), fork.SUBSCRIBED)
 
 
 @dataclass(slots=True)
@@ -90,8 +89,11 @@ class Service:
         self.workers = WorkerPool(settings.amd, self.supervisor, self.clock)
         self.registry = CallRegistry()
         events = NodeEvents(self._on_event, self._on_node_up, self._on_node_down)
+        # Parked channels are of interest where calls come in only: the event is one more of every call.
+        arriving = arrivals.SUBSCRIBED if settings.inbound else ()
+        subscription = ((*translate.SUBSCRIBED, *arriving), fork.SUBSCRIBED)
         self.pool = NodePool(
-            (Node(node, self.supervisor, self.clock, events, SUBSCRIPTION) for node in settings.nodes),
+            (Node(node, self.supervisor, self.clock, events, subscription) for node in settings.nodes),
             lambda name: len(self.registry.on_node(name)),
         )
         flows = FlowLibrary(settings.flows)

@@ -1,4 +1,4 @@
-"""What of a call's changes goes on its timeline. Pure but for the timeline that it adds to."""
+"""What of a call's changes goes on its timeline. It reads no clock."""
 
 from __future__ import annotations
 

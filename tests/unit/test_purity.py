@@ -27,13 +27,16 @@ PLANNED = {
     "api": ("auth", "schemas"),
     "fsbridge": ("errors", "ids", "settings", "clock", "outcome"),
     "fsbridge.esl": ("framing", "events", "commands", "dialstring", "session", "causes", "errors"),
-    "fsbridge.dialing": ("destinations", "trunks"),
-    "fsbridge.call": ("model", "machine", "inputs", "effects", "translate"),
+    "fsbridge.dialing": ("destinations", "onward", "trunks"),
+    "fsbridge.call": ("arrivals", "effects", "history", "inputs", "machine", "model", "timeline", "translate"),
     "fsbridge.amd": ("fork", "policy"),
-    "fsbridge.flow": ("model", "interpreter", "actions"),
+    "fsbridge.flow": (
+        *("actions", "bot", "document", "expect", "expectation", "expression", "hearing", "interpreter", "model"),
+        *("outcomes", "parts", "paths", "plan", "reading", "source", "template"),
+    ),
     "fsbridge.webhook": ("payload", "signing"),
     "fsbridge.store": ("base",),
-    "amd_model": ("verdict", "spec", "pcm", "decision"),
+    "amd_model": ("verdict", "likeness", "hearing", "spec", "pcm", "decision"),
 }
 """Package → its modules that are pure by plan. `store.base` is interfaces and the values that go through them."""
 
@@ -196,12 +199,12 @@ def test_a_pure_module_reads_no_clock(name: str) -> None:
 
 
 MAY_IMPORT = {
-    "fsbridge": frozenset({"fsbridge", "amd_model.verdict"}),
+    "fsbridge": frozenset({"fsbridge", "amd_model.verdict", "amd_model.likeness"}),
     "api": frozenset({"api", "fsbridge", "amd_model.verdict"}),
     "amd_model": frozenset({"amd_model"}),
     "training": frozenset({"training", "amd_model"}),
 }
-"""api → fsbridge → amd_model.verdict, training → amd_model, and nothing back."""
+"""api → fsbridge → the two modules of amd_model that are words and numbers only, training → amd_model, and nothing back."""
 
 
 @pytest.mark.parametrize("room", ROOMS)

@@ -181,3 +181,60 @@ def test_any_text_is_a_document_or_a_list_of_faults(text: str) -> None:
     else:
         assert document.body.steps
     assert all(problem.startswith("flow:") for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ("{id: a, menu: {choices: {1: b}}}", "step a: menu.choices.1: there is no step 'b'"),
+        ("{id: a, menu: {choices: {12345678901: a}}}", "step a: menu.choices.12345678901: "),
+        ("{id: a, menu: {choices: {}}}", "menu.choices: has 0 entries; it may have at least 1"),
+        ("{id: a, goto: b}", "step a: goto: there is no step 'b'"),
+        ("{id: a, goto: a}", "goes round for ever"),
+        ("{id: a, pause: 1}, {id: b, goto: a, next: a}", "step b: next: a goto says itself"),
+        ("{id: a, end: {}, next: a}", "step a: next: nothing comes after a end"),
+        ("{id: a, end: {cause: NORMAL_CLEARNG}}", "did you mean NORMAL_CLEARING"),
+        ("{id: a, transfer: {extension: '1'}}, {id: b, pause: 1}", "step b: is never reached"),
+        ("{id: a, request: {url: 'https://{{ h }}/'}}", "step a: request.url: "),
+        ("{id: a, request: {url: 'https://h/', variable: verdict}}", "'verdict' is a fact of the call"),
+        ("{id: a, request: {url: 'https://h/', body: ['{{ x']}}", "step a: request.body: has {{ or }}"),
+        ("{id: a, stream: {url: 'https://h/'}}", "a URL begins with wss:// or ws://"),
+        ("{id: a, say: {value: '1', as: poem}}", "step a: say.as: "),
+        ("{id: a, wait_for: {beep: true, speech: true}}", "waits for exactly one of"),
+        ("{id: a, expect: {beep: true, dtmf: '1'}}", "expects exactly one of"),
+        ("{id: a, expect: {audio_like: '../x.wav'}}", "step a: expect.audio_like.file: "),
+        ("{id: a, gather: {variable: x, prompt: a.wav, speak: hello}}", "has prompt and speak"),
+        ("{id: a, gather: {variable: x, speak: 'a_b'}}", "step a: gather.speak: _ cannot be spoken"),
+        ("{id: a, record: {}}", "step a: record: no recordings are kept here"),
+        ("{id: a, recording: start}", "step a: recording: no recordings are kept here"),
+        ("{id: a, gather: {variable: x, speech: {}}}", "no speech recogniser is configured"),
+        ("{id: a, expect: {transcript: yes}}", "no speech recogniser is configured"),
+        ("{id: a, send_dtmf: {digits: '1', durations: 3}}", "did you mean duration"),
+        ("{id: a, bridge: {to: '+1', timeout: 0}}", "step a: bridge.timeout: "),
+        ("{id: a, conference: {room: a}, on: {busy: a}}", "conference has no outcome 'busy'; it has done, failed"),
+    ],
+)
+def test_faults_of_every_kind_of_step_name_their_place(steps: str, expected: str) -> None:
+    with pytest.raises(FlowInvalid) as caught:
+        parse(f"steps: [{steps}]", "f.yaml", Defaults())
+    assert any(expected in problem for problem in caught.value.problems), caught.value.problems
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ("entry: {live_person: x}", "f.yaml:1: entry.live_person: there is no step 'x'"),
+        ("entry: {person: a}", "entry"),
+        ("on_hangup: shout", "on_hangup"),
+        ("language: english", "language"),
+        ("max_duration: 100000", "max_duration"),
+    ],
+)
+def test_faults_of_the_head(head: str, expected: str) -> None:
+    assert any(expected in problem for problem in problems(f"{head}\nsteps: [{{id: a, pause: 1}}]"))
+
+
+def test_entries_without_a_default_leave_other_calls_the_first_step() -> None:
+    text = "entry: {live_person: b}\nsteps: [{id: a, hangup: NORMAL_CLEARING}, {id: b, pause: 1}]"
+    document = parse(text)
+    assert [document.entry(verdict) for verdict in ("live_person", "answering_machine", "")] == [1, 0, 0]
