@@ -9,6 +9,7 @@ SIP and no RTP.
 from fsbridge.simulator.dialplan import Dialplan, Extension, parked
 from fsbridge.simulator.farend import FarEnd, FarEndBook
 from fsbridge.simulator.farend_file import FarEndError, default_book, load_book, parse_script
+from fsbridge.simulator.fasttime import FastTime
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.inbound import CallerGone
 from fsbridge.simulator.settings import SimulatorSettings
@@ -21,6 +22,7 @@ __all__ = [
     "FarEnd",
     "FarEndBook",
     "FarEndError",
+    "FastTime",
     "Faults",
     "Simulator",
     "SimulatorSettings",
