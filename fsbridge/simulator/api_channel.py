@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from fsbridge.simulator import causes, wire
 from fsbridge.simulator.apps import schedule_hangup, send_digits
-from fsbridge.simulator.apps_bridge import bridge_existing
+from fsbridge.simulator.bridging import bridge_existing
 from fsbridge.simulator.channel import Channel
 from fsbridge.simulator.channel_headers import all_headers
 from fsbridge.simulator.execution import Message
