@@ -9,6 +9,11 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from fsbridge.flow.parts import Part, Short, WaitSeconds
 
+MAX_UNBOUNDED = 2
+_COSTLY = re.compile(r"\)[*+{]|\\[1-9]|\(\?P=")
+_UNBOUNDED = re.compile(r"(?<!\\)[*+{]")
+"""Python's regular expressions may backtrack without end; with two repetitions that cannot nest, they do not."""
+
 Milliseconds = Annotated[int, Field(ge=1, le=600_000)]
 
 THINGS = (
@@ -92,6 +97,11 @@ class Expectation(Part):
                 re.compile(value)
             except re.error as error:
                 raise ValueError(f"is no regular expression: {error}") from error
+            if _COSTLY.search(value) or len(_UNBOUNDED.findall(value)) > MAX_UNBOUNDED:
+                raise ValueError(
+                    f"could take for ever to look for: no repeated groups, no back references, at most "
+                    f"{MAX_UNBOUNDED} of * + and {{n,m}}"
+                )
         return value
 
     @model_validator(mode="after")
@@ -109,5 +119,5 @@ class Expectation(Part):
 
     @property
     def listens(self) -> bool:
-        """Whether the audio itself has to be heard; digits are told by FreeSWITCH."""
-        return self.thing not in ("dtmf", "any_dtmf")
+        """Whether the audio itself has to be heard; digits and a recogniser's words are told by FreeSWITCH."""
+        return self.thing not in ("dtmf", "any_dtmf", "transcript")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fsbridge.flow import plan
+from fsbridge.flow import expect, plan
 from fsbridge.flow.actions import (
     Executed,
     Fetched,
@@ -20,6 +20,7 @@ from fsbridge.flow.actions import (
     StreamEnd,
     TimedOut,
 )
+from fsbridge.flow.expectation import Expectation
 from fsbridge.flow.model import DONE, FAILED, MISSING, TIMEOUT, FlowDocument, Step
 from fsbridge.flow.parts import Gather
 from fsbridge.flow.template import MAX_TEXT
@@ -86,6 +87,8 @@ def _executed(step: Step, result: Executed, document: FlowDocument, mark: str) -
             return Settled(DONE, end=end)
         case "bridge":
             return _bridged(result)
+        case "expect" if step.expect is not None:
+            return _transcribed(step.expect, _understood(result.variables.get(plan.SPEECH_VARIABLE, "")) or "")
         case _:
             return Settled(DONE)
 
@@ -129,6 +132,15 @@ def _understood(text: str) -> str | None:
         inner = text.partition("<input")[2].partition(">")[2].partition("</input>")[0].strip()
         return inner or None
     return text or None
+
+
+def _transcribed(wanted: Expectation, words: str) -> Settled:
+    hearing = expect.Hearing()
+    if words:
+        hearing.hear(expect.from_transcript(words))
+    if expect.match(wanted, hearing) is not None:
+        return Settled(DONE, words)
+    return Settled(FAILED, f"no words like {wanted.transcript!r}; understood {words[:200]!r}")
 
 
 def _chosen(result: Executed, gather: Gather, step: Step) -> Settled:

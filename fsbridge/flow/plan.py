@@ -84,6 +84,8 @@ def actions(step: Step, document: FlowDocument, variables: Mapping[str, Any], ma
             return (Execute("record_session" if word_ == "start" else "stop_record_session", path, QUICK_S),)
         case Step(wait_for=parts.WaitFor() as wait):
             return (Listen(_awaited(wait), wait.timeout),)
+        case Step(expect=Expectation(transcript=str()) as expectation):
+            return (_understand(expectation.timeout, document),)
         case Step(expect=Expectation() as expectation):
             return (Listen(expectation, expectation.timeout),)
         case Step(request=parts.Request() as request):
@@ -215,16 +217,24 @@ def _recognise(
     step: parts.Gather, grammar: parts.Grammar, document: FlowDocument, variables: Mapping[str, Any]
 ) -> tuple[Action, ...]:
     """`play_and_detect_speech <file> detect:<engine> {…}<grammar>`."""
-    engine = grammar.engine or document.defaults.asr_engine
-    text = grammar.grammar or document.defaults.asr_grammar
-    if engine is None or text is None:
-        raise TemplateError("no speech recogniser is configured: set flows.asr_engine and flows.asr_grammar")
     # Its file is not read as play_and_get_digits reads one, so words are spoken before it.
     prepare = (_speak(step.speak, document, variables),) if step.speak is not None else ()
     first = prompt(step.prompt or QUIET, variables, document.defaults.prompts)
-    wait_ms = round(step.timeout * 1000)
-    arg = f"{first} detect:{engine} {{no-input-timeout={wait_ms},start-input-timers=true}}{text}"
+    arg = f"{first} {_recogniser(step.timeout, document, grammar)}"
     return (*prepare, Execute("play_and_detect_speech", arg, PROMPT_LIMIT_S + step.timeout + 60.0))
+
+
+def _understand(seconds: float, document: FlowDocument) -> Execute:
+    """Listen in silence for what somebody says."""
+    return Execute("play_and_detect_speech", f"{QUIET} {_recogniser(seconds, document)}", seconds + 60.0)
+
+
+def _recogniser(seconds: float, document: FlowDocument, grammar: parts.Grammar | None = None) -> str:
+    engine = (grammar.engine if grammar is not None else None) or document.defaults.asr_engine
+    text = (grammar.grammar if grammar is not None else None) or document.defaults.asr_grammar
+    if engine is None or text is None:
+        raise TemplateError("no speech recogniser is configured: set flows.asr_engine and flows.asr_grammar")
+    return f"detect:{engine} {{no-input-timeout={round(seconds * 1000)},start-input-timers=true}}{text}"
 
 
 def _record(step: parts.Record, path: str) -> tuple[Action, ...]:

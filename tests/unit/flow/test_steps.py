@@ -140,6 +140,24 @@ def test_speech_is_recognised_by_the_node_in_no_trace() -> None:
     assert resume(turn.state, DONE).left[0].outcome == "timeout"
 
 
+@pytest.mark.parametrize(("words", "outcome"), [("your balance is ten", "done"), ("goodbye", "failed"), ("", "failed")])
+def test_words_are_expected_of_a_recogniser_in_no_trace(words: str, outcome: str) -> None:
+    turn = begin(
+        "  - {id: a, expect: {transcript: 'balance is \\w+', timeout: 5}, on: {failed: b}}\n  - {id: b, pause: 1}"
+    )
+    rest = "silence_stream://250 detect:pocketsphinx {no-input-timeout=5000,start-input-timers=true}yesno"
+    assert asked(turn) == ("play_and_detect_speech", rest)
+    turn = resume(turn.state, Executed("_none_", {"detect_speech_result": words}))
+    assert turn.left[0].outcome == outcome
+    assert repr(words) in turn.left[0].detail or words in turn.left[0].detail
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+b", "a*b*c*d", r"(a)\1", "(", "(ab){9}"])
+def test_a_pattern_that_could_hold_everything_up_is_refused(pattern: str) -> None:
+    with pytest.raises(FlowInvalid, match=r"expect\.transcript"):
+        parse(f"steps: [{{id: a, expect: {{transcript: '{pattern}'}}}}]")
+
+
 RECORD = "  - {id: r, record: {max: 20, silence: 2, variable: memo}, on: {empty: e}}\n  - {id: e, pause: 1}"
 
 
