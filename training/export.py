@@ -31,7 +31,8 @@ def export(run: Path, version: str, target: Path) -> dict[str, Any]:
     extra = {key: value for key, value in model.card.items() if key not in _OWN}
     # Where the data lay on the training machine is nobody's business.
     config = {name: value for name, value in extra.get("config", {}).items() if name in Config.__slots__}
-    config.pop("data", None)
+    for name in ("data", "start"):
+        config.pop(name, None)
     checkpoint.save(target, model.net, version, model.policy, {**extra, "config": config})
     return checkpoint.load(target).card
 

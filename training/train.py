@@ -1,6 +1,7 @@
 """Train the detector: composed cases → a run folder with weights, curves and a report on dev.
 
     python -m training.train --data DIR [--data DIR …] --out RUN [--cases 20000] [--epochs 20] [--seed 1] [--resume]
+        [--start RUN]
 
 Each DIR holds a ``manifest.tsv`` (see ``training.manifest``). The same seed, data and options give the same
 weights on the same machine. The GPU is used when there is one. ``RUN/config.json`` is what was asked,
@@ -55,6 +56,7 @@ class Config:
     hidden: int = 128
     processes: int = 2
     call_share: float = 0.2
+    start: str = ""  # a run whose best weights are gone on from; "": from nothing
     precision: str = "float32"  # or bfloat16: a third faster on CPUs that have it; the weights stay float32
 
     @property
@@ -183,6 +185,9 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
     data = train_data(folders, cache, config.cases, config.call_share, config.processes)
     dev = dev_data(folders, cache, config.dev_cases, config.processes)
     net = AmdNet(config.spec).to(device)
+    if config.start:
+        known = checkpoint.load(Path(config.start) / "best.safetensors").net
+        net.load_state_dict({**known.state_dict(), "temperature": torch.ones(())})
     average = AmdNet(config.spec).to(device)
     average.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
@@ -286,7 +291,7 @@ def main(argv: list[str] | None = None) -> int:
     config = Config(data=tuple(str(folder) for folder in options.data), **fields)
     try:
         best = train(config, options.out, options.cache or options.out.parent / "cases", options.resume)
-    except ManifestError as error:
+    except (ManifestError, checkpoint.CheckpointError) as error:
         print(f"training not started: {error}", file=sys.stderr)
         return 1
     print(f"best on dev: {best}; next: python -m training.tune --run {options.out}")

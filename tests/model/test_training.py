@@ -62,6 +62,14 @@ def test_the_same_seed_gives_the_same_weights_also_when_resumed(work, run):
     assert curves(work / "again") == before, "a finished run has nothing to resume"
 
 
+def test_a_run_goes_on_from_anothers_weights(work, run):
+    train.train(config(work, epochs=1), work / "once", work / "cases", quiet=True)
+    train.train(config(work, epochs=1, start=str(run)), work / "more", work / "cases", quiet=True)
+    assert curves(work / "more")[0]["train_classes"] < curves(work / "once")[0]["train_classes"]
+    arguments = ["--data", str(work / "data"), "--cases", "48", "--start", str(work / "none"), "--processes", "1"]
+    assert train.main([*arguments, "--cache", str(work / "cases"), "--out", str(work / "lost")]) == 1
+
+
 def test_tune_compare_and_export(work, run, capsys):
     assert tune.main(["--run", str(run), "--cache", str(work / "cases"), "--tries", "4", "--report"]) == 0
     assert "Confusion" in capsys.readouterr().out
