@@ -16,6 +16,8 @@ from fsbridge.ids import OrgId, SessionId
 
 NEXT_SEQ = 0
 """A delivery's `seq` that lets the store choose: after every other of its call that is there, but `LAST_SEQ`."""
+MAX_OWED = 1_000
+"""Deliveries that one call may owe at a time: a flow that tells things in a loop must not fill the disk."""
 LAST_SEQ = 1_000_000
 """The `seq` of a call's last delivery, whatever came before it."""
 
@@ -52,6 +54,7 @@ class Store(Protocol):
         """Append one delivery of a call that is kept, without a word about the call itself.
 
         For what happens beside the call's changes: who has seen an older version of it must not save that again.
+        Raises StoreError also when the call owes `MAX_OWED` already.
         """
 
     def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:

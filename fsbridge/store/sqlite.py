@@ -25,7 +25,7 @@ from gevent.threadpool import ThreadPool
 
 from fsbridge.call.model import Call
 from fsbridge.ids import OrgId, SessionId
-from fsbridge.store.base import LAST_SEQ, NEXT_SEQ, Delivery, StoreError
+from fsbridge.store.base import LAST_SEQ, MAX_OWED, NEXT_SEQ, Delivery, StoreError
 from fsbridge.store.codec import CodecError, from_dict, to_dict
 from fsbridge.store.secrets import SecretBox
 from fsbridge.supervise import run_in_thread
@@ -134,7 +134,16 @@ class SqliteStore:
 
     def owe(self, delivery: Delivery) -> None:
         row = self._delivery_row(delivery)
-        self._do(lambda db: db.execute(_OWE, row) and None)
+        count = "SELECT count(*) FROM deliveries WHERE session = ?"
+
+        def write(db: sqlite3.Connection) -> bool:
+            if db.execute(count, (delivery.session_id,)).fetchone()[0] >= MAX_OWED:
+                return False
+            db.execute(_OWE, row)
+            return True
+
+        if not self._do(write):
+            raise StoreError(f"call {delivery.session_id} owes {MAX_OWED} webhooks already; is their receiver up?")
 
     def get(self, org_id: OrgId, session_id: SessionId) -> Call | None:
         rows = self._rows("SELECT record FROM calls WHERE session = ? AND org = ?", (session_id, org_id))

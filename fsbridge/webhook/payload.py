@@ -22,6 +22,8 @@ _SEQ = {Notice.ANSWERED: 1, Notice.FAILED: LAST_SEQ, Notice.COMPLETED: LAST_SEQ}
 """Order within a call. Fixed per notice, so that a change kept twice is told once; a flow's own events lie between."""
 
 EVENT = "call.event"
+MAX_EVENT_BYTES = 65_536
+"""Of a flow's own event: its data may be made of answers to requests, and it is kept until it is delivered."""
 
 
 def render(notice: Notice, call: Call) -> bytes:
@@ -66,9 +68,9 @@ def deliveries(call: Call, notices: Iterable[Notice], new_id: Callable[[], str],
 def event_delivery(call: Call, name: str, data: Json, event_id: str, now: float) -> Delivery | None:
     """What a flow tells on its way: ``call.event`` with a name of the flow's own and any data, due at once.
 
-    In every mode, wherever the call came with a `webhookUrl`; None where it did not. The store puts it behind what
-    the call owes already and before the call's end. `event_id` is the unique part of the `webhook-id`: the same one
-    again is the same event. `now` is Unix seconds.
+    In every mode, wherever the call came with a `webhookUrl`; None where it did not, and where the body would be
+    larger than `MAX_EVENT_BYTES`. The store puts it behind what the call owes already and before the call's end.
+    `event_id` is the unique part of the `webhook-id`: the same one again is the same event. `now` is Unix seconds.
     """
     url = call.request.webhook_url
     if url is None:
@@ -83,7 +85,8 @@ def event_delivery(call: Call, name: str, data: Json, event_id: str, now: float)
         "metadata": call.request.metadata,
         "at": rfc3339(now),
     }
-    return _delivery(call, url, event_id, NEXT_SEQ, _dump(body), now)
+    told = _dump(body)
+    return _delivery(call, url, event_id, NEXT_SEQ, told, now) if len(told) <= MAX_EVENT_BYTES else None
 
 
 def _delivery(call: Call, url: str, unique: str, seq: int, body: bytes, now: float) -> Delivery:

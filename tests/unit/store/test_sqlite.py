@@ -168,6 +168,21 @@ def test_a_flow_s_events_stay_between_the_answer_and_the_end(store: SqliteStore)
     assert told == ["call.answered", "a", "b", "c", "call.completed"]
 
 
+def test_a_call_owes_so_much_and_no_more(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_OWED", 2)
+    call = answered(webhook_call())
+    store.save(call, owed(call, Notice.ANSWERED))
+    first, second = (event_delivery(call, name, None, name, 100.0) for name in ("a", "b"))
+    assert first is not None
+    assert second is not None
+    store.owe(first)
+    with pytest.raises(StoreError, match="owes 2 webhooks already"):
+        store.owe(second)
+    store.delivered(first.id)
+    store.owe(second)
+    store.save(completed(call), owed(call, Notice.COMPLETED, prefix="z"))  # the end is always told
+
+
 def test_a_timeline_is_kept_with_its_call_and_goes_with_it(store: SqliteStore) -> None:
     call = completed(webhook_call())
     store.save_timeline(call.session_id, "[0]")  # of a call that nobody knows: nothing is kept

@@ -13,7 +13,7 @@ from fsbridge.call.effects import Notice
 from fsbridge.call.model import Analysis, Mode
 from fsbridge.outcome import FailureReason
 from fsbridge.store.base import LAST_SEQ, NEXT_SEQ
-from fsbridge.webhook.payload import deliveries, event_delivery, render
+from fsbridge.webhook.payload import MAX_EVENT_BYTES, deliveries, event_delivery, render
 from tests.unit.webhook.helpers import answered, completed, failed, webhook_call
 
 pytestmark = pytest.mark.unit
@@ -90,6 +90,11 @@ def test_a_flow_s_own_event_is_told_in_every_mode(mode: Mode) -> None:
 def test_without_an_address_there_is_no_event_to_deliver() -> None:
     call = replace(CALL, request=replace(CALL.request, webhook_url=None))
     assert event_delivery(call, "x", None, "x", 0.0) is None
+
+
+def test_an_event_is_bounded() -> None:
+    assert event_delivery(CALL, "x", "y" * (MAX_EVENT_BYTES - 1_000), "x", 0.0) is not None
+    assert event_delivery(CALL, "x", "y" * MAX_EVENT_BYTES, "x", 0.0) is None
 
 
 @pytest.mark.parametrize("notice", [Notice.ANSWERED, Notice.COMPLETED])
