@@ -19,7 +19,7 @@ from fsbridge.clock import Clock
 from fsbridge.esl.dialstring import Tap
 from fsbridge.esl.errors import CommandFailed
 from fsbridge.esl.events import Event
-from fsbridge.flow.actions import Dial, Fetch, Result
+from fsbridge.flow.actions import Dial, Fetch, Heard, Result
 from fsbridge.flow.interpreter import Facts, Left
 from fsbridge.flow.model import FlowDocument, Step
 
@@ -80,6 +80,7 @@ class FlowHost:
             post=post,
             began=self._began,
             left=self._left,
+            heard=self._heard,
         )
         self._run = FlowRun(switch, call.channel, outside, Ears(tapping))
 
@@ -151,6 +152,11 @@ class FlowHost:
             duration_ms=took,
             detail=detail,
         )
+
+    def _heard(self, heard: Heard) -> None:
+        """The evidence; `atMs` is on the ears' clock, which began with the flow."""
+        evidence = dict(heard.detail)
+        self._timeline.add("heard", self._clock.wall(), what=heard.what, at_ms=heard.at_ms, evidence=evidence or None)
 
     @property
     def _secret(self) -> bool:

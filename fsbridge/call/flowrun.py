@@ -26,6 +26,7 @@ from fsbridge.flow.actions import (
     Fetch,
     FlowEnd,
     FlowOutcome,
+    Heard,
     Listen,
     OpenStream,
     Refused,
@@ -78,7 +79,7 @@ class Outside:
 
     `fetch` blocks, so it is done `beside`. `dial` makes the `bridge` application's argument or raises ValueError;
     `bot_refusal` says why a URL may not be a bot's. `tell` keeps an event for the caller and says whether there is
-    anybody to tell. `began` and `left` hear of steps.
+    anybody to tell. `began`, `left` and `heard` are told of steps and of what met them.
     """
 
     fetch: Callable[[Fetch], Result]
@@ -89,6 +90,7 @@ class Outside:
     post: Callable[[FlowNews], None]
     began: Callable[[str, str], None]
     left: Callable[[Left], None]
+    heard: Callable[[Heard], None]
 
 
 @dataclass(slots=True)
@@ -188,6 +190,7 @@ class FlowRun:
         if isinstance(self.action, Listen):
             heard = self.ears.match(self.action.expectation)
             if heard is not None:
+                self.outside.heard(heard)
                 self._resume(heard, now)
 
     def _pass_bot_end(self, now: float) -> None:
@@ -240,7 +243,10 @@ class FlowRun:
                 except ValueError as error:
                     return Refused(str(error))
             case Listen(expectation):
-                return self.ears.listen(expectation)
+                known = self.ears.listen(expectation)
+                if isinstance(known, Heard):
+                    self.outside.heard(known)
+                return known
             case Fetch():
                 self._fetch(action, self.action_id)
                 return None

@@ -226,6 +226,9 @@ def test_an_answer_to_digits_is_expected(house: House) -> None:
         to="+15550107006",
     )
     assert resource["status"] == "Completed", (resource, house.timeline(resource))
+    (heard,) = [event for event in house.timeline(resource) if event["event"] == "heard"]
+    assert heard["what"] == "tone"
+    assert 600 < heard["evidence"]["frequencyHz"] < 640
 
 
 def test_a_flow_that_expects_fails_when_the_far_end_hangs_up(house: House) -> None:

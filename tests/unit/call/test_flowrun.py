@@ -18,6 +18,7 @@ from fsbridge.errors import FsbridgeError
 from fsbridge.esl.errors import CommandFailed
 from fsbridge.esl.events import Event
 from fsbridge.flow.actions import Dial, Fetch, Fetched, OpenStream, Result
+from fsbridge.flow.actions import Heard as FlowHeard
 from fsbridge.flow.document import parse
 from fsbridge.flow.interpreter import Facts, Left
 from fsbridge.ids import ActionId, ChannelUuid
@@ -37,6 +38,7 @@ class Hand:
     refuses: Exception | None = None
     news: list[FlowNews] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
+    heard: list[FlowHeard] = field(default_factory=list)
     later: list[Callable[[], None]] = field(default_factory=list)
 
     def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
@@ -102,6 +104,7 @@ class Story:
             post=hand.news.append,
             began=lambda step, kind: None,
             left=hand.left.append,
+            heard=hand.heard.append,
         )
         self.run = FlowRun(hand, CHANNEL, outside, Ears(tapping))
         self.run.start(parse(f"{head}\nsteps:\n{steps}"), {}, FACTS, self.at)
@@ -244,6 +247,7 @@ def test_a_beep_is_heard() -> None:
     story.hears(beep())
     assert story.run.ended is not None
     assert story.run.ended.result is FlowResult.FINISHED
+    assert [(heard.what, heard.at_ms) for heard in story.hand.heard] == [("beep", 1_000)]
 
 
 def test_what_was_heard_instead_is_told() -> None:
