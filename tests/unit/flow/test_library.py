@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.monkey import get_original
 from gevent.pool import Group
 
 from fsbridge.flow import library as module
@@ -270,3 +271,42 @@ def test_a_disk_that_refuses_is_told(folder: Path) -> None:
         flows.write(ORG, FLOW, TEXT, NEW, json=False)
     with pytest.raises(FlowMissing):
         flows.read(ORG, FLOW)
+
+
+def test_a_large_document_is_read_beside_the_hub_and_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    parse = module.parse
+
+    def noted(text: str, *rest: Any) -> Any:
+        threads.append(get_original("threading", "get_ident")())
+        return parse(text, *rest)
+
+    monkeypatch.setattr(module, "parse", noted)
+    (folder / ORG / f"{FLOW}.yaml").write_text(TEXT)
+    flows = library(folder)
+    assert flows.find(ORG, FLOW) is flows.find(ORG, FLOW)
+    (thread,) = threads
+    assert thread != get_original("threading", "get_ident")()
+
+
+def test_what_goes_between_two_looks_is_missing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, flows = folder / ORG / f"{FLOW}.yaml", library(folder)
+    path.write_text(TEXT)
+    flows.find(ORG, FLOW)
+    monkeypatch.setattr(FlowLibrary, "_own", lambda self, org, flow: [path])
+    path.unlink()
+    with pytest.raises(FlowMissing):
+        flows.find(ORG, FLOW)
+
+
+def test_a_folder_that_may_not_be_looked_into_makes_the_flow_unreadable(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*rest: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    monkeypatch.setattr(FlowLibrary, "_own", refuse)
+    with pytest.raises(FlowInvalid, match="cannot be read"):
+        library(folder).find(ORG, FLOW)
+    with pytest.raises(LibraryError, match="Permission denied"):
+        library(folder).read(ORG, FLOW)
