@@ -36,7 +36,7 @@ SPEECH_S_PER_CHARACTER = 0.15
 PLAY_LIMIT_S = 3_600.0
 PROMPT_LIMIT_S = 360.0
 MARGIN_S = 15.0
-BRIDGE_MARGIN_S = 5.0
+BRIDGE_MARGIN_S = 3.0
 QUICK_S = 10.0
 """For applications that end at once."""
 BEEP = "tone_stream://%(250,50,1000)"
@@ -98,7 +98,7 @@ def actions(step: Step, document: FlowDocument, variables: Mapping[str, Any], ma
         case Step(conference=parts.Conference() as conference):
             room = word(render(conference.room, variables), _ROOM, "room")
             org = str(variables.get("org_id", ""))[:8]
-            return (Execute("conference", f"{org}-{room}@{conference.profile}", conference.max + MARGIN_S),)
+            return (Execute("conference", f"{org}-{room}@{conference.profile}", conference.max + BRIDGE_MARGIN_S),)
         case Step(send_dtmf=parts.SendDtmf() as dtmf):
             digits = word(render(dtmf.digits, variables), _DTMF, "digits")
             return (Execute("send_dtmf", f"{digits}@{dtmf.duration}", QUICK_S + len(digits)),)

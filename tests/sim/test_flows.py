@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ from gevent import pywsgi
 from fsbridge.ids import new_uuid
 from fsbridge.simulator import FarEndBook, default_book, parse_script
 from fsbridge.simulator.dialplan import STOCK, parked
+from fsbridge.simulator.sound import AUDIO_FOLDER
 from fsbridge.supervise import Supervisor
 from tests.sim.simulator_helpers import AudioServer
-from tests.sim.stack import ORG, Stack, running, settings, simulated_node
+from tests.sim.stack import ORG, Stack, running, settings, simulated_node, until
 
 pytestmark = pytest.mark.sim
 
@@ -55,7 +57,7 @@ class Customer:
             "key": environ.get("HTTP_X_KEY"),
             "body": json.loads(body) if body else None,
         })  # fmt: skip
-        status = "404 Not Found" if environ["PATH_INFO"] == "/missing" else "200 OK"
+        status = "404 Not Found" if environ["PATH_INFO"].startswith("/missing") else "200 OK"
         start_response(status, [("Content-Type", "application/json")])
         return [json.dumps({"vip": True, "names": ["Alex"]}).encode()]
 
@@ -329,6 +331,43 @@ def test_who_answered_decides_where_the_flow_begins(house: House) -> None:
     for to, result in (("+15550100001", "person"), ("+15550100002", "machine")):
         resource = house.call(steps, to=to, head=head, callAnalysis=wanted)
         assert resource["flowResult"] == result, (resource, house.timeline(resource))
+
+
+def test_a_recording_is_recognised_and_another_is_not(house: House) -> None:
+    steps = "  - {{id: e, expect: {{audio_like: {file}, timeout: 4}}, on: {{failed: no}}}}\n" \
+            "  - {{id: yes, end: {{result: same}}}}\n  - {{id: no, end: {{result: other}}}}"  # fmt: skip
+    folder = house.folder / "flows" / "audio"
+    folder.mkdir(exist_ok=True)
+    for name in ("person-hello.flac", "machine-reader.flac"):
+        shutil.copy(AUDIO_FOLDER / name, folder / name)
+    same = house.call(steps.format(file="person-hello.flac"), to="+15550107003")
+    assert same["flowResult"] == "same", (same, house.timeline(same))
+    other = house.call(steps.format(file="machine-reader.flac"), to="+15550107003")
+    assert other["flowResult"] == "other", (other, house.timeline(other))
+    missing = house.call("  - {id: e, expect: {audio_like: nothing.wav}}")
+    assert "nothing.wav: there is no such file" in missing["failureDetail"]
+
+
+def test_a_room_is_left_when_its_time_is_up(house: House) -> None:
+    resource = house.call(
+        "  - {id: c, conference: {room: team, max: 1}, on: {failed: l}}\n  - {id: l, end: {result: left}}"
+    )
+    assert resource["flowResult"] == "left", (resource, house.timeline(resource))
+
+
+def test_sound_from_the_customers_server_and_a_notice_on_the_way(house: House) -> None:
+    port = house.customer.server.server_port
+    before = len(house.customer.asked)
+    resource = house.call(
+        f"  - {{id: p, play: 'http://127.0.0.1:{port}/missing.wav', on: {{missing: n, failed: n}}}}\n"
+        "  - {id: n, notify: {name: played, data: {by: '{{ destination }}'}}}",
+        webhookUrl=f"http://127.0.0.1:{port}/hook",
+        webhookAuth="secret",
+    )
+    assert resource["status"] == "Completed", (resource, house.timeline(resource))
+    until(lambda: any((asked["body"] or {}).get("event") == "call.event" for asked in house.customer.asked[before:]))
+    told = next(asked["body"] for asked in house.customer.asked[before:] if asked["path"] == "/hook")
+    assert (told["name"], told["data"]) == ("played", {"by": LISTENER})
 
 
 def test_two_flows_talk_to_each_other_one_of_them_inbound(house: House) -> None:

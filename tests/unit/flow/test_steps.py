@@ -291,7 +291,7 @@ def test_a_bridge_leaves_the_channel_to_the_flow_as_recorded_in_flow_bridge_and_
     turn = begin(BRIDGE, {"agent": "+15550100777"})
     assert asked(turn) == ("multiset", "continue_on_fail=true hangup_after_bridge=false")
     turn = resume(turn.state, DONE)
-    assert turn.action == Dial("+15550100777", None, "+15550100100", 20, 625)
+    assert turn.action == Dial("+15550100777", None, "+15550100100", 20, 623)
     turn = resume(turn.state, Executed("_none_", {"originate_disposition": disposition}))
     assert turn.end is not None
     assert turn.end.step == step
