@@ -135,8 +135,6 @@ def _lacks(step: Step, org: OrgSettings, settings: Settings) -> Iterator[tuple[s
         file: Path = flows.reference_audio / step.expect.audio_like.file
         if not file.is_file():
             yield f"there is no recording {file}", "put it there, or set flows.audio_dir"
-    if not flows.http_prompts and any(source.startswith(WEB) for source in _sources(step)):
-        yield "it plays from the web, which is not allowed", "flows.http_prompts = true, or a file on the node"
 
 
 def _inbound(notes: Notes, settings: Settings, library: FlowLibrary) -> None:
@@ -154,6 +152,8 @@ def _inbound(notes: Notes, settings: Settings, library: FlowLibrary) -> None:
 
 
 def _recogniser(step: Step, document: FlowDocument) -> str | None:
+    if step.expect is not None and step.expect.transcript is not None:
+        return document.defaults.asr_engine
     if step.gather is None or step.gather.speech is None:
         return None
     return step.gather.speech.engine or document.defaults.asr_engine

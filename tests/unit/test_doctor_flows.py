@@ -80,7 +80,7 @@ def test_prompts_from_the_web_have_to_be_allowed(tmp_path: Path) -> None:
     written(tmp_path, "  - {id: a, menu: {prompt: 'https://files.example.com/m.wav', choices: {'1': a}}}")
     assert problems(settings(tmp_path)) == []
     (found,) = problems(settings(tmp_path, flows={"http_prompts": False}))
-    assert "plays from the web" in found.text
+    assert "flows.http_prompts is false" in found.text
 
 
 def test_every_number_has_to_lead_to_a_flow(tmp_path: Path) -> None:
