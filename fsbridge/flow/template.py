@@ -24,6 +24,8 @@ MAX_TEXT = 8_000
 MAX_SPEECH = 2_000
 MAX_URL = 2_000
 MAX_DEPTH = 20
+MAX_DATA = 65_536
+"""Characters of a request's body, an event's data or a flow's result, about."""
 _LARGEST = 10**30
 """Python refuses to write very large integers at all; nobody has a use for one here."""
 
@@ -83,28 +85,55 @@ def _plain(name: str, value: Any) -> str:
             raise TemplateError(f"variable {name!r} is no text or number")
 
 
-def render_data(value: Any, variables: Mapping[str, Any], depth: int = 0) -> Any:
+def render_data(value: Any, variables: Mapping[str, Any]) -> Any:
     """A document's data with the variables put into its texts; a text that is one place alone keeps the value's type.
 
-    Raises TemplateError as `render` does, and for data nested deeper than MAX_DEPTH.
+    Raises TemplateError as `render` does, for data nested deeper than MAX_DEPTH and for more than MAX_DATA characters
+    in all: a list of a thousand places would put a variable there a thousand times.
     """
-    if depth > MAX_DEPTH:
-        raise TemplateError(f"data may be nested {MAX_DEPTH} deep")
-    match value:
-        case str():
-            alone = _PLACE.fullmatch(value)
-            if alone is None:
-                return render(value, variables)
-            found = lookup(alone[1], variables)
-            if found is None:
-                raise TemplateError(f"variable {alone[1]!r} is not defined")
-            return found
-        case Mapping():
-            return {name: render_data(each, variables, depth + 1) for name, each in value.items()}
-        case list() | tuple():
-            return [render_data(each, variables, depth + 1) for each in value]
-        case _:
-            return value
+    left = MAX_DATA
+
+    def spend(size: int) -> None:
+        nonlocal left
+        left -= size
+        if left < 0:
+            raise TemplateError(f"the data become longer than {MAX_DATA} characters")
+
+    def weigh(found: Any, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise TemplateError(f"data may be nested {MAX_DEPTH} deep")
+        match found:
+            case str():
+                spend(len(found) + 2)
+            case Mapping():
+                for name, each in found.items():
+                    spend(len(str(name)) + 4)
+                    weigh(each, depth + 1)
+            case list() | tuple():
+                for each in found:
+                    spend(1)
+                    weigh(each, depth + 1)
+            case _:
+                spend(8)
+
+    def put_in(data: Any, depth: int) -> Any:
+        match data:
+            case str():
+                alone = _PLACE.fullmatch(data)
+                found = render(data, variables) if alone is None else lookup(alone[1], variables)
+                if alone is not None and found is None:
+                    raise TemplateError(f"variable {alone[1]!r} is not defined")
+                weigh(found, depth)
+                return found
+            case Mapping():
+                return {name: put_in(each, depth + 1) for name, each in data.items()}
+            case list() | tuple():
+                return [put_in(each, depth + 1) for each in data]
+            case _:
+                weigh(data, depth)
+                return data
+
+    return put_in(value, 0)
 
 
 def data_names(value: Any) -> set[str]:

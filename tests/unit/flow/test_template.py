@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from fsbridge.flow.template import (
     playable,
     prompt,
     render,
+    render_data,
     speakable,
     unspeakable,
 )
@@ -129,3 +132,19 @@ def test_a_url_out_of_a_variable_names_an_allowed_host_only() -> None:
     assert prompt("https://any.example/a.wav", {}, rules) == "http_cache://https://any.example/a.wav"
     with pytest.raises(TemplateError, match="http_prompts"):
         prompt("https://any.example/a.wav", {}, Prompts(web=False))
+
+
+def test_data_keep_their_types_and_are_bounded_as_a_whole() -> None:
+    known = {"n": 3, "deep": {"a": [1, None]}, "long": "x" * 7_000}
+    assert render_data({"a": "{{ n }}", "b": ["{{ deep }}", "n={{ n }}", 1.5, None]}, known) == {
+        "a": 3, "b": [{"a": [1, None]}, "n=3", 1.5, None],
+    }  # fmt: skip
+    with pytest.raises(TemplateError, match="longer than"):
+        render_data([["{{ long }}"] * 1_000] * 20, known)
+    with pytest.raises(TemplateError, match="not defined"):
+        render_data(["{{ nobody }}"], known)
+    nested: Any = 1
+    for _ in range(30):
+        nested = [nested]
+    with pytest.raises(TemplateError, match="deep"):
+        render_data("{{ d }}", {"d": nested})
