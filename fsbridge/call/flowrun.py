@@ -223,7 +223,8 @@ class FlowRun:
     def _note(self, turn: Turn) -> None:
         for left in turn.left:
             self.outside.left(left)
-        if turn.action is not None and not (self.state is turn.state and self.action is not None):
+        # A step of several actions begins once: the turns between them leave no step behind.
+        if turn.action is not None and (turn.left or self.state is None):
             self.outside.began(turn.state.step.id, turn.state.step.kind)
 
     # --- actions -----------------------------------------------------------------------------------------

@@ -37,6 +37,7 @@ class Hand:
     last: str = ""
     refuses: Exception | None = None
     news: list[FlowNews] = field(default_factory=list)
+    began: list[str] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     heard: list[FlowHeard] = field(default_factory=list)
     later: list[Callable[[], None]] = field(default_factory=list)
@@ -102,7 +103,7 @@ class Story:
             tell=hand.tell,
             beside=lambda what, task: hand.later.append(task),
             post=hand.news.append,
-            began=lambda step, kind: None,
+            began=lambda step, kind: hand.began.append(step),
             left=hand.left.append,
             heard=hand.heard.append,
         )
@@ -191,6 +192,7 @@ def test_a_bridge_is_left_by_calling_the_channel_back() -> None:
     story = Story("  - {id: a, bridge: {to: '+15550100777', max: 60}, on: {failed: b}}\n  - {id: b, hangup: USER_BUSY}")
     story.completes()
     assert story.hand.did[-1] == "bridge sofia/gateway/carrier/+15550100777"
+    assert story.hand.began == ["a"]
     story.passes(95)
     assert story.hand.did[-1] == "call back"
     story.completes(originate_disposition="SUCCESS")
