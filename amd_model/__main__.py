@@ -6,7 +6,11 @@ This is the only place of the package that patches, sets torch's threads, or tou
 
 from __future__ import annotations
 
+import os
 import sys
+
+# One core a process: numpy's library reads it when it is loaded, and would take every core there is.
+os.putenv("OPENBLAS_NUM_THREADS", "1")
 
 if len(sys.argv) > 1 and sys.argv[1] == "serve" and __name__ == "__main__":
     from gevent import monkey

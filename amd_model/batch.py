@@ -18,12 +18,14 @@ from amd_model.checkpoint import LoadedModel
 from amd_model.decision import DecisionState, decide
 from amd_model.hearing import Hearing
 from amd_model.pcm import to_float
+from amd_model.serving import Floats, Ticker
 from amd_model.shadow import Comparison, Opinion, Shadow
 from amd_model.spec import CONTEXT_SAMPLES, TICK_MS, TICK_SAMPLES
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Heard
 
-CHUNK = 512
-"""A call into the network costs half a millisecond however few streams it is for; beyond this no more is saved."""
+CHUNK = 256
+"""A call into the network costs half a millisecond however few streams it is for; beyond this no more is saved, and
+what is worked on leaves the core's cache."""
 GROWTH = 256
 MAX_TICKS_A_RUN = 4
 """A stream that fell behind (its switch sent two seconds at once) catches up over several runs."""
@@ -70,10 +72,11 @@ class BatchEngine:
 
     def __init__(self, model: LoadedModel, capacity: int, shadow: LoadedModel | None = None) -> None:
         self._model = model
+        self._ticker = Ticker(model)
         self._shadow = None if shadow is None else Shadow(shadow)
         self._capacity = capacity
         self.version = model.version
-        self._fresh = model.net.initial_state(1)
+        self._fresh: Floats = model.net.initial_state(1).numpy()
         self._states = self._fresh[:0]
         self._free: list[int] = []
 
@@ -133,7 +136,7 @@ class BatchEngine:
         """Run full and small batches before anybody waits for one; returns seconds for a full one."""
         for size in (1, CHUNK // 8, CHUNK, CHUNK):
             started = time.perf_counter()
-            self._model.tick(torch.zeros(size, WINDOW_BYTES // 2), self._fresh.repeat(size, 1))
+            self._ticker.tick(torch.zeros(size, WINDOW_BYTES // 2), self._fresh.repeat(size, axis=0))
         return time.perf_counter() - started
 
     def _grow(self) -> bool:
@@ -142,7 +145,7 @@ class BatchEngine:
         more = min(self._capacity - have, GROWTH)
         if more <= 0:
             return False
-        self._states = torch.cat((self._states, self._fresh.repeat(more, 1)))
+        self._states = np.concatenate((self._states, self._fresh.repeat(more, axis=0)))
         self._free = list(range(have + more - 1, have - 1, -1))
         return True
 
@@ -156,9 +159,9 @@ class BatchEngine:
             if analysis.options.listen_bands:
                 analysis.bands = likeness.fingerprint(to_float(bytes(pcm[-WINDOW_BYTES:]))).tobytes()
         windows = np.frombuffer(pcm, dtype="<i2").reshape(len(chunk), -1)
-        rows = torch.from_numpy(np.array([analysis.row for analysis in chunk]))
+        rows = np.array([analysis.row for analysis in chunk])
         samples = torch.from_numpy(windows.astype(np.float32) * np.float32(1 / 32_768))
-        outputs, states = self._model.tick(samples, self._states.index_select(0, rows))
+        outputs, states = self._ticker.tick(samples, self._states[rows])
         self._states[rows] = states
         if self._shadow is not None:
             heard = [(analysis.opinion, analysis.options, analysis.ticks) for analysis in chunk if analysis.opinion]

@@ -1,7 +1,7 @@
 """Audio window → features: log-mel bands and tone measures, one row per 20 ms frame.
 
 A pure, batched function of a fixed window (no state, no normalisation that looks at other streams), the same
-in training and in serving. Only torch is used: the run-time path must not need torchaudio or scipy.
+in training and in serving. The run-time path must not need torchaudio or scipy.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 from functools import cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from amd_model.spec import (
     CONTEXT_SAMPLES,
+    FEATURES,
     HOP_SAMPLES,
     MELS,
     SAMPLE_RATE,
@@ -25,7 +28,12 @@ context_samples = CONTEXT_SAMPLES
 BIN_HZ = SAMPLE_RATE / WINDOW_SAMPLES
 _LOW_BIN, _HIGH_BIN = 8, 153  # 200 Hz to 3.8 kHz: what a telephone passes
 _FSK_LOW, _FSK_HIGH = 62, 79  # 1,550 to 1,950 Hz: V.21 channel 2 (1,650 and 1,850 Hz) with its side bands
-_FLOOR = 1e-9  # −90 dBFS: below G.711's own noise
+_FLOOR = np.float32(1e-9)  # −90 dBFS: below G.711's own noise
+
+
+_LOBE = np.arange(-2, 3)
+
+Floats = NDArray[np.float32]
 
 
 def _mel(hz: float) -> float:
@@ -54,47 +62,57 @@ def _window() -> Tensor:
     return window * (2.0 / window.sum())
 
 
-def _peak(band: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Strongest peak of [N, K] powers: its index [N, 1], its place in bins [N] and the power in its lobe [N]."""
-    # numpy's argmax along a row is vectorised, torch's is not: 0.04 against 0.34 ms for 1,280 frames.
-    index = torch.from_numpy(band.numpy().argmax(axis=1)[:, None]).clamp(2, band.shape[1] - 3)
-    around = band.gather(1, index + torch.arange(-2, 3))
-    left, centre, right = (torch.log(around[:, i] + 1e-20) for i in (1, 2, 3))
-    # A parabola through three log powers of a Hann window finds the frequency to about a hundredth of a bin.
-    shift = 0.5 * (left - right) / (left - 2.0 * centre + right).clamp(max=-1e-6)
-    return index, index[:, 0] + shift.clamp(-1.0, 1.0), around.sum(dim=1)
-
-
 def features(samples: Tensor) -> Tensor:
     """[B, CONTEXT_SAMPLES + n·HOP_SAMPLES] float32 in −1…1 → [B, n, FEATURES].
 
     Column order: MELS log-mel values (dB/20, zero at −50 dBFS), then the tone measures of ``spec``.
+    Logarithms, sums and peaks are numpy's, which take half the time of torch's on a core; its matrix products would
+    take every core, wherever nobody has told it not to.
     """
     frames = samples.unfold(-1, WINDOW_SAMPLES, HOP_SAMPLES)
     batch, count = frames.shape[0], frames.shape[1]
     spectrum = torch.fft.rfft(frames * _window(), dim=-1)
     # Ten times faster than squaring and adding the two halves: one vectorised complex product.
-    power = (spectrum * spectrum.conj()).real.reshape(batch * count, -1)
-    mels = torch.log10(power @ _mel_matrix() + _FLOOR) * 0.5 + 2.5
-    band = power[:, _LOW_BIN:_HIGH_BIN].contiguous()
-    total = band.sum(dim=1)
+    powers = (spectrum * spectrum.conj()).real.reshape(batch * count, -1)
+    power = powers.numpy()
+    result = np.empty((batch * count, FEATURES), np.float32)
+    _decibels((powers @ _mel_matrix()).numpy(), result[:, :MELS])
+    band = power[:, _LOW_BIN:_HIGH_BIN].copy()
+    total = band.sum(axis=1)
     # Digital silence has no peak: the floor makes every share zero there.
     floor = total + _FLOOR
-    index, place, lobe = _peak(band)
-    share = lobe / floor
-    rest = band.scatter(1, (index + torch.arange(-2, 3)), 0.0)
-    _, second_place, second_lobe = _peak(rest)
-    fsk = power[:, _FSK_LOW:_FSK_HIGH].sum(dim=1)
-    khz = BIN_HZ / 1000.0
-    measures = torch.stack(
-        (
-            (place + _LOW_BIN) * khz,
-            share,
-            (second_place + _LOW_BIN) * khz,
-            second_lobe / floor,
-            torch.log10(floor) * 0.5 + 2.5,
-            fsk / floor,
-        ),
-        dim=1,
-    )
-    return torch.cat((mels, measures), dim=1).reshape(batch, count, -1)
+    first, lobe = _take_peak(band)
+    second, second_lobe = _take_peak(band)
+    measures = result[:, MELS:]
+    khz = np.float32(BIN_HZ / 1000.0)
+    measures[:, 0] = first * khz
+    measures[:, 1] = lobe / floor
+    measures[:, 2] = second * khz
+    measures[:, 3] = second_lobe / floor
+    _decibels(total, measures[:, 4])
+    measures[:, 5] = power[:, _FSK_LOW:_FSK_HIGH].sum(axis=1) / floor
+    return torch.from_numpy(result).reshape(batch, count, FEATURES)
+
+
+def _decibels(power: Floats, out: Floats) -> None:
+    """dB/20, zero at −50 dBFS."""
+    np.add(power, _FLOOR, out=out)
+    np.log10(out, out=out)
+    out *= np.float32(0.5)
+    out += np.float32(2.5)
+
+
+def _take_peak(band: Floats) -> tuple[Floats, Floats]:
+    """Strongest peak of [N, K] powers: its place in bins [N] and the power in its lobe [N], which is taken out."""
+    width = band.shape[1]
+    index = band.argmax(axis=1)
+    np.clip(index, 2, width - 3, out=index)
+    places = (np.arange(len(band)) * width + index)[:, None] + _LOBE
+    flat = band.reshape(-1)
+    around = flat[places]
+    flat[places] = 0.0
+    logs = np.log(around[:, 1:4] + np.float32(1e-20))
+    left, centre, right = logs[:, 0], logs[:, 1], logs[:, 2]
+    # A parabola through three log powers of a Hann window finds the frequency to about a hundredth of a bin.
+    shift = np.float32(0.5) * (left - right) / np.minimum(left - 2 * centre + right, np.float32(-1e-6))
+    return index.astype(np.float32) + np.clip(shift, -1.0, 1.0) + np.float32(_LOW_BIN), around.sum(axis=1)

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from amd_model.checkpoint import LoadedModel
 from amd_model.decision import DecisionState, decide
+from amd_model.serving import Floats, Ticker
 from amd_model.spec import CLASSES
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Verdict
 
@@ -53,7 +55,8 @@ class Shadow:
 
     def __init__(self, model: LoadedModel) -> None:
         self._model = model
-        self._fresh = model.net.initial_state(1)
+        self._ticker = Ticker(model)
+        self._fresh: Floats = model.net.initial_state(1).numpy()
         self._states = self._fresh[:0]
 
     def open(self, row: int) -> Opinion:
@@ -61,13 +64,14 @@ class Shadow:
         missing = row + 1 - len(self._states)
         if missing > 0:
             # Doubling, so that the cost of growing does not depend on how it comes about.
-            self._states = torch.cat((self._states, self._fresh.repeat(max(missing, len(self._states)), 1)))
+            more = self._fresh.repeat(max(missing, len(self._states)), axis=0)
+            self._states = np.concatenate((self._states, more))
         self._states[row] = self._fresh
         return Opinion(self._model.start())
 
-    def hear(self, samples: Tensor, rows: Tensor, streams: Sequence[tuple[Opinion, AmdOptions, int]]) -> None:
+    def hear(self, samples: Tensor, rows: NDArray[np.intp], streams: Sequence[tuple[Opinion, AmdOptions, int]]) -> None:
         """One tick of each stream: [B, samples], [B], and each one's (opinion, options, tick index)."""
-        outputs, states = self._model.tick(samples, self._states[rows])
+        outputs, states = self._ticker.tick(samples, self._states[rows])
         self._states[rows] = states
         for (opinion, options, tick), row in zip(streams, outputs.tolist(), strict=True):
             opinion.state, events = decide(opinion.state, row, options, tick)

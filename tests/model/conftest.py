@@ -1,12 +1,14 @@
-"""One torch thread, as in serving: several only wait for each other on small tensors."""
+"""One thread for torch and for numpy's products, as in serving: several only wait for each other on small tensors."""
 
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 
 @pytest.fixture(scope="session", autouse=True)
 def one_thread():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
     torch.set_num_threads(before)
