@@ -438,7 +438,8 @@ class Composer:
             kind = "fax switch"
         else:
             tape.wait(random.uniform(0.0, 2.2))
-        tape.play(signals.fax(random, self.laws.seconds))
+        # A switch that answered with a prompt was called: nobody sends the calling tone after one.
+        tape.play(signals.fax(random, self.laws.seconds, called=kind == "fax switch"))
         return kind, "none"
 
     def _unknown(self, tape: _Tape, random: Random) -> tuple[str, str]:

@@ -102,9 +102,11 @@ def v21_preamble(random: Random, seconds: float) -> Audio:
     return fsk(flags + rest)
 
 
-def fax(random: Random, seconds: float) -> Audio:
-    """What a called (or calling) fax machine sends for ``seconds``."""
+def fax(random: Random, seconds: float, called: bool = False) -> Audio:
+    """What a called (or, unless that is said, a calling) fax machine sends for ``seconds``."""
     kind = random.random()
+    if called:
+        kind = 0.2 + 0.8 * kind
     if kind < 0.2:  # CNG: 0.5 s each 3.5 s
         wave = cadence((1_100.0 + random.uniform(-30, 30),), (0.5 * random.uniform(0.9, 1.1), 3.0), seconds)
     elif kind < 0.35:  # straight to the preamble
