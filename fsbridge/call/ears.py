@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import gevent
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from fsbridge.esl.events import Event
 from fsbridge.flow import expect
 from fsbridge.flow.actions import Heard, Refused
 from fsbridge.flow.expectation import Expectation
+from fsbridge.supervise import run_in_thread
 
 Fingerprint = NDArray[np.uint8]
 
@@ -103,8 +105,12 @@ class Ears:
     def match(self, expectation: Expectation) -> Heard | None:
         """What was expected, once it has been heard."""
         like = expectation.audio_like
-        reference = self._references.get(like.file) if like is not None else None
-        evidence = expect.match(expectation, self.hearing, reference)
+        if like is None:
+            evidence = expect.match(expectation, self.hearing)
+        else:
+            # Tens of milliseconds of arithmetic twice a second: this call may wait for it, the hub may not.
+            pool = gevent.get_hub().threadpool
+            evidence = run_in_thread(pool, expect.match, expectation, self.hearing, self._references.get(like.file))
         return Heard(evidence.what, evidence.at_ms, evidence.detail) if evidence is not None else None
 
     def instead(self, expectation: Expectation) -> str:
