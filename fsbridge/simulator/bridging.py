@@ -52,6 +52,8 @@ def disconnect(first: Channel, second: Channel) -> None:
 
 def bridge_existing(first: Channel, second: Channel) -> None:
     """`uuid_bridge`: take two answered legs from whatever they run and connect them; each ends with the other."""
+    for one in (first, second):
+        one.on_transfer()
     pair = _Pair(first, second)
     first.other, second.other = (second, "originatee"), (first, "originator")
     for one, other in ((first, second), (second, first)):
@@ -70,6 +72,8 @@ class _Pair:
         self._legs = (first, second)
         self._waiting = [first, second]
         self._told: list[Header] = []
+        """The headers that name the pair, while it is connected."""
+        self._over = False
         self._taken: set[Channel] = set()
         """Those that were transferred away."""
         for one in self._legs:
@@ -85,7 +89,7 @@ class _Pair:
 
     def _begin(self) -> None:
         first, second = self._legs
-        if first.hung_up or second.hung_up:
+        if self._over or first.hung_up or second.hung_up:
             return
         for one, other in ((first, second), (second, first)):
             one.fire("CHANNEL_EXECUTE", [("Application", "uuid_bridge"), ("Application-Data", other.uuid)])
@@ -104,37 +108,43 @@ class _Pair:
 
         def ended() -> None:
             before()
-            self._end(channel)
+            self._left(channel)
 
         return ended
 
     def _taken_from(self, channel: Channel) -> Callable[[], None]:
         def taken() -> None:
             self._taken.add(channel)
-            self._end(channel)
+            self._left(channel)
 
         return taken
 
-    def _end(self, channel: Channel) -> None:
+    def _left(self, channel: Channel) -> None:
+        """This leg is in the bridge no more."""
         first, second = self._legs
-        other = second if channel is first else first
         channel.on_transfer = lambda: None
-        if self._told:
+        if channel is first:
+            self._unbridged()
+        channel.node.scheduler.call_later(FRAME_SECONDS, lambda: self._follow(second if channel is first else first))
+
+    def _unbridged(self) -> None:
+        """Undo the bridge and tell it, once: by the first leg."""
+        first, second = self._legs
+        pair, self._told = self._told, []
+        self._over = True
+        if pair:
             disconnect(first, second)
-        channel.node.scheduler.call_later(FRAME_SECONDS, lambda: self._follow(other))
+            for name in ("bridge_hangup_cause", "last_bridge_hangup_cause"):
+                first.variables[name] = second.cause or first.cause or "NORMAL_CLEARING"
+            first.fire("CHANNEL_UNBRIDGE", before=pair)
 
     def _follow(self, other: Channel) -> None:
         """The other leg goes too, unless it was taken elsewhere as well."""
-        first, second = self._legs
-        if other.hung_up:
-            return
-        if self._told and other is first:
-            for name in ("bridge_hangup_cause", "last_bridge_hangup_cause"):
-                first.variables[name] = second.cause or "NORMAL_CLEARING"
-            first.fire("CHANNEL_UNBRIDGE", before=self._told)
-            if other not in self._taken:
-                first.set_state("CS_EXECUTE")
+        was_connected = bool(self._told)
+        self._unbridged()
         if other in self._taken:
             other.other = None
-        else:
+        elif not other.hung_up:
+            if was_connected:
+                other.set_state("CS_EXECUTE")
             other.hang_up("NORMAL_CLEARING", at_once=True)
