@@ -121,8 +121,9 @@ def test_the_node_stands_whatever_is_asked_of_its_legs(plan: list[tuple[str, obj
         assert node.channels == {}
         assert node.rooms == {}
         ends = Counter(f.event["Unique-ID"] for f in b.client.events if f.name == "CHANNEL_HANGUP_COMPLETE")
-        born = {f.event["Unique-ID"] for f in b.client.events if f.name == "CHANNEL_CREATE"}
-        assert ends == Counter(born)
+        # A uuid may be asked for again once its first leg is gone.
+        born = Counter(f.event["Unique-ID"] for f in b.client.events if f.name == "CHANNEL_CREATE")
+        assert ends == born
         pairs = Counter(f.event["Bridge-A-Unique-ID"] + f.name for f in b.client.events if "BRIDGE" in f.name)
         for key, count in pairs.items():
             if key.endswith("CHANNEL_BRIDGE"):
