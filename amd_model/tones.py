@@ -149,7 +149,7 @@ class ToneTracker:
         """True while a tone long enough to be one is sounding."""
         return self._count >= MIN_FRAMES
 
-    def feed(self, measures: Sequence[float], speech: Sequence[float] = _NOT_ASKED, tone: float = 1.0) -> list[Tone]:
+    def feed(self, measures: Sequence[float], speech: Sequence[float] = _NOT_ASKED, tone: float = 0.5) -> list[Tone]:
         """One tick's measures (FRAMES_PER_TICK × TONE_MEASURES, frame by frame) → the tones that became known.
 
         ``speech`` and ``tone``: the probability that somebody speaks, a frame each, and that the tick holds a tone.

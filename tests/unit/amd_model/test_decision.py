@@ -109,6 +109,12 @@ def test_beep_after_speech_is_a_machine_and_ends_message_end_mode():
     assert state.done
 
 
+def test_a_tone_behind_somebody_who_may_be_a_person_is_no_beep():
+    rows = [row(0.6, 0.4, 0, 0, speech=0.9)] * 10 + [row(0.6, 0.4, 0, 0, measures=tone(900.0))] * 4
+    events, _ = story([*rows, row(0.6, 0.4, 0, 0, speech=0.9)], end=False)
+    assert events == []
+
+
 def test_message_end_waits_for_the_beep():
     greeting = [sure("machine", speech=0.9)] * 40 + [sure("machine")] * 10
     rows = greeting + [row(measures=tone(800))] * 5 + [sure("machine")] * 5

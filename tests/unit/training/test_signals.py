@@ -52,6 +52,13 @@ def test_fax_parts():
     assert len({len(signals.fax(np.random.default_rng(s), 10.0)) for s in range(12)}) > 3
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_a_called_fax_sends_no_calling_tone(seed):
+    sound = signals.fax(np.random.default_rng(seed), 10.0, called=True)
+    start = int(np.flatnonzero(np.abs(sound) > 0.01)[0])
+    assert abs(peaks(sound[start : start + 3_200])[0] - 1_100) > 200
+
+
 def test_sit_rises_and_dtmf_is_pairs():
     sound = signals.sit(np.random.default_rng(2))
     third = len(sound) // 3
