@@ -19,6 +19,8 @@ import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+import numpy as np
+
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # a build without a C compiler: correct, four times slower
@@ -47,8 +49,10 @@ NORMAL, GOING_AWAY, PROTOCOL_ERROR, INVALID_DATA, POLICY, TOO_BIG, INTERNAL_ERRO
 )
 _NO_CODE = 1005
 _USUAL_HEAD = b"\x82\xfe\x01\x40"
-_USUAL_SIZE = 8 + 320
+USUAL_SIZE = 8 + 320
 """A whole masked binary message of 20 ms at 8 kHz."""
+_USUAL_WORDS = USUAL_SIZE // 4
+_USUAL_WORD = np.frombuffer(_USUAL_HEAD, np.uint32)[0]
 
 
 class Refusal(Exception):
@@ -180,6 +184,17 @@ def _frame(opcode: int, payload: bytes) -> bytes:
     return head + payload
 
 
+def usual_payloads(data: bytes | bytearray | memoryview) -> tuple[bytes, list[int]]:
+    """Many usual frames at once: their payloads, 320 bytes each, and the numbers of those that are no usual frame.
+
+    `data` is a whole number of `USUAL_SIZE` bytes. A numpy call costs as much as unmasking two frames by C; this is
+    one for hundreds of them.
+    """
+    words = np.frombuffer(data, np.uint32).reshape(-1, _USUAL_WORDS)
+    others = np.flatnonzero(words[:, 0] != _USUAL_WORD)
+    return (words[:, 2:] ^ words[:, 1:2]).tobytes(), others.tolist()
+
+
 class _Violation(Exception):
     """The peer broke the protocol; carries the close code to answer with."""
 
@@ -216,6 +231,11 @@ class AudioReceiver:
         self._message_opcode = 0
         self._message = bytearray()
 
+    @property
+    def between(self) -> bool:
+        """True between two messages, audio wanted: a usual frame that comes now needs nothing but its bytes."""
+        return not (self._rest or self._message_opcode or self.discard) and self.close_code is None
+
     def receive(self, data: bytes) -> None:
         """Take what the socket gave. Never raises on the peer's bytes."""
         if self.close_code is not None:
@@ -236,9 +256,9 @@ class AudioReceiver:
         audio = self.audio
         if not self._message_opcode and not self.discard:
             # The frame that an idle switch sends, 99.99 % of all: known by its first four bytes.
-            while data[at : at + 4] == _USUAL_HEAD and size - at >= _USUAL_SIZE:
-                audio += apply_mask(data[at + 8 : at + _USUAL_SIZE], data[at + 4 : at + 8])
-                at += _USUAL_SIZE
+            while data[at : at + 4] == _USUAL_HEAD and size - at >= USUAL_SIZE:
+                audio += apply_mask(data[at + 8 : at + USUAL_SIZE], data[at + 4 : at + 8])
+                at += USUAL_SIZE
         while size - at >= 2:
             first, second = data[at], data[at + 1]
             if second < 0x80:
