@@ -83,6 +83,8 @@ def _fsctl(node: Node, argument: str) -> str:
             return f"+OK sessions per second: {node.sessions_per_second}\n"
         case "last_sps":
             return f"+OK last sessions per second: {node.last_rate()}\n"
+        case "pause_check":
+            return "true" if node.paused else "false"
         case "pause":
             node.paused = True
             return "+OK\n"

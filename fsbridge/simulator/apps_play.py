@@ -78,8 +78,7 @@ def play(channel: Channel, path: str, terminators: str) -> Generator[Wait, str, 
     A digit among `terminators` ends it ("any": every digit does) and stays in the channel's digits. An http(s) URL,
     also behind ``http_cache://``, is really fetched.
     """
-    if channel.inbound and not channel.answered:
-        channel.early_media()
+    _pre_answer(channel)
     url = path.removeprefix(HTTP_CACHE)
     if path.startswith(SAY):
         return (yield from _say_text(channel, path.removeprefix(SAY), terminators))
@@ -98,11 +97,22 @@ def play(channel: Channel, path: str, terminators: str) -> Generator[Wait, str, 
     return (yield from play_pcm(channel, path, pcm, terminators))
 
 
+def _pre_answer(channel: Channel) -> None:
+    """A call that came in is given early media before something is played to it."""
+    if channel.inbound and not channel.answered:
+        channel.early_media()
+
+
+def _has_engine(channel: Channel, engine: str) -> bool:
+    """Whether the node has this speech engine: ``unimrcp:server`` is the module unimrcp's."""
+    return bool(engine) and f"mod_{engine.partition(':')[0]}" in channel.node.settings.modules
+
+
 def _say_text(channel: Channel, text: str, terminators: str) -> Generator[Wait, str, str]:
     """``say:[engine:voice:]text``: text to speech where a file is asked for, without playback events."""
     parts = text.split(":", 2)
     spoken = parts[2] if len(parts) == 3 else text
-    if len(parts) < 3 and not channel.variables.get("tts_engine"):
+    if not _has_engine(channel, parts[0] if len(parts) == 3 else channel.variables.get("tts_engine", "")):
         return NOT_FOUND
     pcm = sound.stand_in_speech(spoken)
     channel.said.play(channel.sample(), pcm, spoken)
@@ -159,7 +169,12 @@ def playback(channel: Channel, argument: str) -> App:
 
 
 def speak(channel: Channel, argument: str) -> App:
-    text = argument.split("|", 2)[-1]
+    """``<engine>|<voice>|<text>``; with an engine that the node has not it ends at once, in silence."""
+    parts = argument.split("|", 2)
+    text = parts[-1]
+    if not _has_engine(channel, parts[0] if len(parts) == 3 else channel.variables.get("tts_engine", "")):
+        return ""
+    _pre_answer(channel)
     pcm = sound.stand_in_speech(text)
     channel.said.play(channel.sample(), pcm, text)
     reason = yield from pause(channel, len(pcm) / 2 / RATE, wakes=(HANGUP, BREAK))

@@ -13,6 +13,7 @@ import soundfile
 
 from fsbridge.simulator import FarEndBook, parse_script, sound
 from fsbridge.simulator.audio_lines import RATE
+from fsbridge.simulator.dialplan import Dialplan, parked
 from fsbridge.simulator.fetcher import HttpFetcher
 from tests.sim.simulator_helpers import Bench, bench, wait_until
 from tests.sim.test_simulator_trace_legs import audio_over_http
@@ -195,6 +196,26 @@ def test_without_an_engine_there_are_no_words_in_place_of_a_file_as_in_no_trace(
         b.execute(A, "playback", "say:hello", "p")
         b.advance(0.1)
         assert response(b, "p")["Application-Response"] == "FILE NOT FOUND"
+        b.execute(A, "speak", "nosuch|voice|hello", "s")
+        b.advance(0.1)
+        assert response(b, "s")["Application-Response"] == "_none_"
+        assert not sound.heard(said(b, 0.1))
+
+
+def test_speaking_to_an_unanswered_caller_is_early_media_as_in_no_trace() -> None:
+    with bench(dialplan=Dialplan((parked("1999", variables={}),))) as b:
+        uuid = b.simulator.call_in("1999", parse_script("caller", "*", [{"silence": 60}]))
+        b.advance(0.2)
+        b.execute(uuid, "speak", "flite|slt|you are the first in line", "s")
+        b.advance(0.3)
+        assert b.client.wait_event("CHANNEL_PROGRESS_MEDIA", Unique_ID=uuid)
+
+
+def test_a_paused_node_says_so_when_asked_as_in_no_trace() -> None:
+    with bench() as b:
+        assert b.client.api("fsctl pause_check") == "false"
+        b.client.api("fsctl pause")
+        assert b.client.api("fsctl pause_check") == "true"
 
 
 # Speech of the far end
