@@ -107,7 +107,8 @@ def conference(channel: Channel, argument: str) -> App:
     """``<room>[@profile][+flags…]``: until the call ends, is taken elsewhere or is broken off."""
     name, _, profile = argument.partition("+")[0].partition("@")
     node = channel.node
-    if not name:
+    if not name or any(channel in other.members for other in node.rooms.values()):
+        # Nobody is in two rooms at once, or twice in one.
         return ""
     room = node.rooms.get(name)
     if room is None:

@@ -433,6 +433,19 @@ def test_everybody_in_a_conference_hears_everybody_else_as_in_no_trace() -> None
         assert b.client.api("conference room").startswith("-USAGE")
 
 
+def test_nobody_is_in_a_conference_twice_as_in_no_trace() -> None:
+    with bench(far_ends=PAIR) as b:
+        up(b)
+        b.execute(A, "conference", "room", "first")
+        b.advance(0.2)
+        for identity, room in (("same", "room"), ("other", "room2"), ("none", "@default")):
+            b.execute(A, "conference", room, identity)
+            b.advance(0.2)
+            assert response(b, identity)["Application"] == "conference"
+        assert len(b.client.api("conference room list").splitlines()) == 1
+        assert list(b.simulator.node.rooms) == ["room"]
+
+
 # Transfers
 
 
