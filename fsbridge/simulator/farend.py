@@ -31,7 +31,7 @@ so long, and a script that begins with neither, nor with a silence, begins when 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from fsbridge.simulator.dialplan import Extension
@@ -173,12 +173,25 @@ class FarEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody who calls in to the node by themselves: seconds after its start, and again and again if `every`."""
+
+    script: FarEnd
+    to: str
+    number: str
+    """The caller's own."""
+    after: float
+    every: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class FarEndBook:
     """Far ends in the order in which they are tried; the first whose pattern matches answers."""
 
     entries: tuple[FarEnd, ...]
     extensions: tuple[Extension, ...] = ()
     """Numbers that come back to the node and run its dialplan: asked before the entries, after the settings' own."""
+    callers: tuple[Caller, ...] = ()
 
     def find(self, called: str) -> FarEnd | None:
         """Who answers `called`, a number (with or without +) or the user part of a SIP URI. None: nobody is known."""
@@ -190,8 +203,10 @@ class FarEndBook:
 
     def with_first(self, *entries: FarEnd) -> FarEndBook:
         """A book in which these are tried before the others."""
-        return FarEndBook((*entries, *self.entries), self.extensions)
+        return replace(self, entries=(*entries, *self.entries))
 
     def with_book(self, book: FarEndBook) -> FarEndBook:
         """A book in which all of `book` is tried first."""
-        return FarEndBook((*book.entries, *self.entries), (*book.extensions, *self.extensions))
+        return FarEndBook(
+            (*book.entries, *self.entries), (*book.extensions, *self.extensions), (*book.callers, *self.callers)
+        )

@@ -14,7 +14,7 @@ import yaml
 from fsbridge.errors import FsbridgeError
 from fsbridge.simulator.dialplan import Extension
 from fsbridge.simulator.dialplan_file import parse_extensions
-from fsbridge.simulator.farend import FarEnd, FarEndBook
+from fsbridge.simulator.farend import Caller, FarEnd, FarEndBook
 from fsbridge.simulator.farend_steps import StepReader
 from fsbridge.simulator.sound import AUDIO_FOLDER
 
@@ -30,8 +30,9 @@ class FarEndError(FsbridgeError):
 
 
 def parse_book(document: object, folder: Path | None = None) -> FarEndBook:
-    """A book from the mapping ``{far_ends: [{name, match, steps}, …], inbound: […]}``, `inbound` as in `dialplan_file`.
+    """A book from the mapping ``{far_ends: [{name, match, steps}, …], inbound: […], callers: […]}``.
 
+    `inbound` as in `dialplan_file`; a caller is ``{to, from, after, every, steps}``: numbers and seconds.
     Sound files are looked up in `folder`, then among the simulator's own. Raises FarEndError with every fault found.
     """
     reader = _Reader(tuple(str(place) for place in (folder, AUDIO_FOLDER) if place is not None))
@@ -39,9 +40,12 @@ def parse_book(document: object, folder: Path | None = None) -> FarEndBook:
     extensions: tuple[Extension, ...] = ()
     if isinstance(document, Mapping) and "inbound" in document:
         extensions = parse_extensions(document["inbound"], reader.problems)
+    callers: tuple[Caller, ...] = ()
+    if isinstance(document, Mapping) and "callers" in document:
+        callers = reader.callers(document["callers"])
     if reader.problems:
         raise FarEndError(reader.problems)
-    return FarEndBook(entries, extensions)
+    return FarEndBook(entries, extensions, callers)
 
 
 def parse_script(name: str, match: str | Sequence[str], steps: object, folder: Path | None = None) -> FarEnd:
@@ -72,14 +76,31 @@ class _Reader(StepReader):
     """Reads a document."""
 
     def book(self, document: object) -> tuple[FarEnd, ...]:
-        if not isinstance(document, Mapping) or set(document) - {"inbound"} != {"far_ends"}:
-            self.problems.append("the document: must be a mapping with the key far_ends, and inbound if need be")
+        if not isinstance(document, Mapping) or set(document) - {"inbound", "callers"} != {"far_ends"}:
+            self.problems.append(
+                "the document: must be a mapping with the key far_ends, and inbound, callers if need be"
+            )
             return ()
         items = document["far_ends"]
         if not isinstance(items, list) or not items:
             self.problems.append("far_ends: must be a list of at least one far end")
             return ()
         return tuple(self._entry(item, f"far_ends[{index}]") for index, item in enumerate(items))
+
+    def callers(self, items: object) -> tuple[Caller, ...]:
+        if not isinstance(items, list):
+            self.problems.append("callers: must be a list of callers")
+            return ()
+        return tuple(self._caller(item, f"callers[{index}]") for index, item in enumerate(items))
+
+    def _caller(self, item: object, place: str) -> Caller:
+        fields = self._fields(item, place, {"to": "", "from": "+15550199999", "after": 0, "every": 0, "steps": None})
+        for key in ("to", "from"):
+            if not isinstance(fields[key], str) or not fields[key]:
+                self.problems.append(f'{place}.{key}: must be a number, in quotes: "+1999"')
+        script = FarEnd(place, (), self.steps(fields["steps"], f"{place}.steps"))
+        after, every = (self._seconds(fields[key], f"{place}.{key}") for key in ("after", "every"))
+        return Caller(script, str(fields["to"]), str(fields["from"]), after, every)
 
     def _entry(self, item: object, place: str) -> FarEnd:
         if not isinstance(item, Mapping):

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from fsbridge.errors import FsbridgeError
 from fsbridge.simulator import causes, channel_variables
 from fsbridge.simulator.audio_lines import FRAME_SECONDS, Line
 from fsbridge.simulator.callee import Callee
@@ -50,7 +51,7 @@ def _arrive(channel: Channel, extension: Extension) -> None:
     channel.execution.begin(extension.actions)
 
 
-class CallerGone(Exception):
+class CallerGone(FsbridgeError):
     """The caller was not admitted: the node is paused or full, or nobody answers that number."""
 
 

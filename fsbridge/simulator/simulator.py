@@ -6,21 +6,24 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import structlog
 from gevent.event import Event
 
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.simulator import api, apps
-from fsbridge.simulator.farend import FarEnd
+from fsbridge.simulator.farend import Caller, FarEnd
 from fsbridge.simulator.farend_file import default_book, load_book
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.fetcher import HttpFetcher
-from fsbridge.simulator.inbound import CallIn
+from fsbridge.simulator.inbound import CallerGone, CallIn
 from fsbridge.simulator.node import Message, Node, Surroundings
 from fsbridge.simulator.scheduler import Scheduler
 from fsbridge.simulator.server import EventSocketServer
 from fsbridge.simulator.settings import SimulatorSettings
 from fsbridge.simulator.tap import TapPacer
 from fsbridge.supervise import Supervisor
+
+log = structlog.get_logger(__name__)
 
 
 class Simulator:
@@ -40,6 +43,8 @@ class Simulator:
         self._server.start()
         self._supervisor.spawn_essential("simulator.time", self._scheduler.run)
         self._scheduler.call_later(self.node.settings.heartbeat_seconds, self._beat)
+        for caller in self.node.settings.far_ends.callers:
+            self._expect(caller, caller.after)
 
     def stop(self) -> None:
         """Go as a node that is shut down or killed goes: connections end, no hang-up event is told."""
@@ -73,6 +78,17 @@ class Simulator:
         return self._scheduler.perform(
             lambda: CallIn(self.node, number, far_end, caller, self.node.keep_message).channel.uuid
         )
+
+    def _expect(self, caller: Caller, seconds: float) -> None:
+        def call() -> None:
+            try:
+                self.call_in(caller.to, caller.script, caller=caller.number)
+            except CallerGone as error:
+                log.warning("simulator_caller_gone", reason=str(error))
+            if caller.every:
+                self._expect(caller, caller.every)
+
+        self._scheduler.call_later(seconds, call)
 
     def _beat(self) -> None:
         self.node.heartbeat()

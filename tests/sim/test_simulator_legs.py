@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from fsbridge.simulator import CallerGone, FarEndBook, parse_script
 from fsbridge.simulator.audio_lines import RATE
 from fsbridge.simulator.channel import Channel
 from fsbridge.simulator.dialplan import DEFAULT, STOCK, Extension, parked
+from fsbridge.simulator.farend_file import parse_book
 from tests.sim.simulator_helpers import Bench, bench
 
 pytestmark = pytest.mark.sim
@@ -152,6 +154,19 @@ def test_the_service_refuses_a_caller_with_a_status_as_in_no_trace() -> None:
         done = b.client.wait_event("CHANNEL_HANGUP_COMPLETE", Unique_ID=uuid).event
         assert done["Hangup-Cause"] == "CALL_REJECTED"
         assert done["variable_sip_hangup_disposition"] == "send_refuse"
+
+
+def test_callers_of_a_file_call_in_by_themselves_and_again() -> None:
+    callers = [
+        {"to": "1999", "from": "+15550123", "after": 5, "every": 10, "steps": [{"ring": 2}, "hangup"]},
+        {"to": "4711", "steps": ["answer"]},
+    ]
+    book = parse_book({"far_ends": [{"name": "x", "match": "1", "steps": ["busy"]}], "callers": callers})
+    with capture_logs() as logs, bench(dialplan=DIALPLAN, far_ends=FarEndBook(()).with_book(book)) as b:
+        b.advance(30)
+        came = [f.event["Caller-Caller-ID-Number"] for f in b.client.events if f.name == "CHANNEL_PARK"]
+        assert came == ["+15550123"] * 3
+    assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["simulator_caller_gone"]
 
 
 # Calls that come back
