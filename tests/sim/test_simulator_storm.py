@@ -87,7 +87,7 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(steps, min_size=3, max_size=25))
 def test_the_node_stands_whatever_is_asked_of_its_legs(plan: list[tuple[str, object, object]]) -> None:
     with capture_logs() as logs, bench(far_ends=BOOK, dialplan=PLAN) as b:

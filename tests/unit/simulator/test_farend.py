@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsbridge.simulator import causes, dialstring
+from fsbridge.simulator import causes, dialstring, farend
 from fsbridge.simulator.dialplan import DEFAULT, PUBLIC, Dialplan
 from fsbridge.simulator.farend import Answer, Loop, Play, Reject, Ring, Tone
 from fsbridge.simulator.farend_file import FarEndError, default_book, load_book, parse_book, parse_script
@@ -252,3 +253,11 @@ def test_a_fault_strikes_as_often_as_it_was_armed() -> None:
     assert faults.delay_of("CUSTOM", "") == 0.0
     faults.duplicate_uuid()
     assert [faults.takes_uuid(), faults.takes_uuid()] == [True, False]
+
+
+def test_the_example_of_the_readme_is_read() -> None:
+    text = (Path(farend.__file__).parent / "README.md").read_text(encoding="utf-8")
+    book = parse_book(yaml.safe_load(text.partition("```yaml")[2].partition("```")[0]))
+    assert book.find("+15550177") == book.entries[0]
+    assert [(caller.to, caller.after, caller.every) for caller in book.callers] == [("+1999", 5.0, 60.0)]
+    assert Dialplan(book.extensions).find("+19991", PUBLIC) is not None
