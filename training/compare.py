@@ -5,7 +5,7 @@
 Each RUN is a folder of ``training.train`` (small, shipped, large, other seeds …); its thresholds are searched again in
 the same way for everybody. ``--trees`` adds the field's usual choice: timing measures from an energy voice
 detector and gradient-boosted trees, trained on the first run's cases; ``--conformer`` a larger network that attends
-to all that was heard, trained on at most ``MOST_CASES`` of them; ``--int8`` the first run's network with its weights
+to all that was heard, trained on the same ``--cases``; ``--int8`` the first run's network with its weights
 and products in eight bits.
 """
 
@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -38,7 +38,6 @@ from training import conformer
 from training.dataset import Shard, dev_data, train_data
 from training.tune import dev_cases, dev_rows, outcomes_of, search
 
-MOST_CASES: Final = 10_000
 _BATCH = 256
 _LEVEL = MELS + 4
 
@@ -179,6 +178,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--run", type=Path, action="append", required=True)
     parser.add_argument("--trees", action="store_true")
     parser.add_argument("--conformer", type=int, default=0, metavar="EPOCHS")
+    parser.add_argument("--cases", type=int, default=4_000, help="that trees and conformer learn from (%(default)s)")
     parser.add_argument("--int8", action="store_true")
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--tries", type=int, default=60)
@@ -191,14 +191,14 @@ def main(argv: list[str] | None = None) -> int:
     data = dev_data(folders, cache, config["dev_cases"], config["processes"])
     table = []
     if options.trees:
-        count = min(config["cases"], 4_000)
+        count = min(config["cases"], options.cases)
         train = train_data(folders, cache, count, 0.0, config["processes"])
         rows, micros = trees(train, data)
         model = checkpoint.load(options.run[0] / "best.safetensors")
         micros += feature_cost()
         table.append(line("timing measures + boosted trees", model, data, rows, micros, options.tries))
     if options.conformer:
-        train = train_data(folders, cache, min(config["cases"], MOST_CASES), 0.0, config["processes"])
+        train = train_data(folders, cache, min(config["cases"], options.cases), 0.0, config["processes"])
         model, micros, size = larger(checkpoint.load(options.run[0] / "best.safetensors"), train, options.conformer)
         name = f"conformer, {size:,} parameters, {len(train)} cases, {options.conformer} epochs"
         table.append(line(name, model, data, dev_rows(model, data), micros, options.tries))

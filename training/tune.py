@@ -32,7 +32,7 @@ from training.dataset import CALL, Shard, dev_data
 
 PERSON_COST: Final = 4.0
 DEAD_AIR: Final = 0.2  # a second of it, beyond what is aimed at: people hang up
-_SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.012, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
+_SECOND: Final = {Verdict.LIVE_PERSON: 0.04, Verdict.ANSWERING_MACHINE: 0.025, Verdict.FAX: 0.004, Verdict.UNKNOWN: 0.0}
 _NO_RULE: Final = (Verdict.UNKNOWN, 0)
 
 
