@@ -71,36 +71,56 @@ class _Dialling:
 
 
 def bridge(channel: Channel, argument: str) -> App:
-    """``{variables}sofia/gateway/<name>/<number>`` or ``sofia/<profile>/<uri>``."""
-    dialling = _Dialling(channel)
+    """``{variables}<leg>|<leg>``: the legs are tried in order until one answers; then the two are one call.
+
+    A leg is ``sofia/gateway/<name>/<number>`` or ``sofia/<profile>/<uri>``. A cause named in `fail_on_single_reject`
+    ends the trying.
+    """
     channel.set_callstate("RING_WAIT")
-    cause = _dial(channel, argument, dialling)
-    leg = dialling.leg
-    if leg is None or cause:
-        return _failed(channel, cause, None)
+    try:
+        dials = dialstring.parse_legs(argument)
+    except dialstring.DialStringInvalid as error:
+        return _failed(channel, error.reply.removeprefix("-ERR ").strip(), None)
     _ringback(channel)
-    while not (dialling.answered or dialling.over):
-        if (yield None) == HANGUP:
-            leg.channel.hang_up("ORIGINATOR_CANCEL", at_once=True)
-            return ""
-    channel.said.cut(channel.sample())
-    if not dialling.answered:
-        channel.said.unfeed(channel.sample())
-        return _failed(channel, leg.channel.cause, leg.channel)
-    reason = yield from pause(channel, FRAME_SECONDS, wakes=(HANGUP,))
-    if reason == ELAPSED and not dialling.over:
-        yield from _bridged(channel, leg.channel, dialling)
-    else:
-        leg.channel.hang_up("NORMAL_CLEARING", at_once=True)
+    for number, dial in enumerate(dials, 1):
+        dialling = _Dialling(channel)
+        cause = _dial(channel, dial, dialling)
+        leg = dialling.leg
+        if leg is not None and not cause:
+            while not (dialling.answered or dialling.over):
+                if (yield None) == HANGUP:
+                    leg.channel.hang_up("ORIGINATOR_CANCEL", at_once=True)
+                    return ""
+            if dialling.answered:
+                yield from _answered(channel, leg.channel, dialling)
+                return ""
+            channel.said.unfeed(channel.sample())
+            cause = leg.channel.cause
+        other = None if leg is None else leg.channel
+        if number == len(dials) or _named(cause, dial.variables.get("fail_on_single_reject", "false")):
+            return _failed(channel, cause, other)
+        _note_attempt(channel, other, cause)
     return ""
 
 
-def _dial(channel: Channel, argument: str, dialling: _Dialling) -> str:
+def _named(cause: str, causes: str) -> bool:
+    """Whether a variable that lists causes, or says true, means this one."""
+    return causes == "true" or cause in causes.upper().split(",")
+
+
+def _answered(channel: Channel, other: Channel, dialling: _Dialling) -> App:
+    channel.said.cut(channel.sample())
+    reason = yield from pause(channel, FRAME_SECONDS, wakes=(HANGUP,))
+    if reason == ELAPSED and not dialling.over:
+        yield from _bridged(channel, other, dialling)
+    else:
+        channel.said.unfeed(channel.sample())
+        other.hang_up("NORMAL_CLEARING", at_once=True)
+    return ""
+
+
+def _dial(channel: Channel, dial: dialstring.Dial, dialling: _Dialling) -> str:
     """Place the second leg; returns the cause when that fails at once."""
-    try:
-        dial = dialstring.parse_leg(argument)
-    except dialstring.DialStringInvalid as error:
-        return error.reply.removeprefix("-ERR ").strip()
     if not channel.node.admits():
         return "DESTINATION_OUT_OF_ORDER"
     variables = channel.variables
@@ -202,7 +222,7 @@ def _failed(channel: Channel, cause: str, other: Channel | None) -> str:
         if specific:
             variables["last_bridge_proto_specific_hangup_cause"] = specific
     channel.set_callstate("ACTIVE" if channel.answered else "RINGING")
-    allowed = variables.get("continue_on_fail", "false")
-    if allowed != "true" and cause not in allowed.upper().split(","):
+    channel.said.cut(channel.sample())
+    if not _named(cause, variables.get("continue_on_fail", "false")):
         channel.hang_up(cause, in_thread=True)
     return ""

@@ -82,9 +82,13 @@ def parse(argument: str) -> Dial:
     return _leg(variables, rest, application[1], application[2] or "")
 
 
-def parse_leg(text: str) -> Dial:
-    """The leg that ``bridge`` is given. Raises DialStringInvalid, as `parse` does."""
-    return _leg(*_variables(text.strip()), "", "")
+def parse_legs(text: str) -> tuple[Dial, ...]:
+    """The legs that ``bridge`` is given, to be tried in order: ``{variables}leg|leg``. Raises DialStringInvalid.
+
+    Legs that ring at the same time (``,``) are refused as an endpoint that does not exist.
+    """
+    variables, rest = _variables(text.strip())
+    return tuple(_leg(variables, leg, "", "") for leg in rest.split("|"))
 
 
 def _leg(variables: dict[str, str], rest: str, application: str, argument: str) -> Dial:

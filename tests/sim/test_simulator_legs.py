@@ -347,6 +347,30 @@ def test_a_bridge_that_fails_leaves_the_call_up_when_told_to_as_in_no_trace(
         assert b.client.api(f"uuid_exists {A}") == "true"
 
 
+def test_legs_are_tried_in_order_until_one_answers_as_in_no_trace() -> None:
+    with bench(far_ends=PAIR) as b:
+        up(b)
+        legs = "sofia/gateway/dead/1777|sofia/gateway/nosuch/1777|sofia/gateway/carrier/1777"
+        b.execute(A, "bridge", f"{{^^;originate_timeout=5;fsbridge_session=x}}{legs}", "br")
+        b.advance(2)
+        bridged = b.client.wait_event("CHANNEL_BRIDGE").event
+        causes = bridged["variable_originate_causes"].removeprefix("ARRAY::").split("|:")
+        assert [cause.partition(";")[2] for cause in causes] == ["NORMAL_TEMPORARY_FAILURE", "INVALID_GATEWAY", "NONE"]
+        assert bridged["variable_originate_disposition"] == "SUCCESS"
+
+
+def test_a_cause_that_is_final_ends_the_trying_as_in_no_trace() -> None:
+    with bench(far_ends=PAIR) as b:
+        up(b, variables="continue_on_fail=true")
+        legs = "sofia/gateway/carrier/1486|sofia/gateway/carrier/1777"
+        b.execute(A, "bridge", f"{{^^;fail_on_single_reject=USER_BUSY,CALL_REJECTED}}{legs}", "br")
+        b.advance(2)
+        assert response(b, "br")["variable_originate_disposition"] == "USER_BUSY"
+        b.execute(A, "bridge", "sofia/gateway/carrier/1777,sofia/gateway/carrier/1555", "both")
+        b.advance(0.2)
+        assert response(b, "both")["variable_originate_disposition"] == "CHAN_NOT_IMPLEMENTED"
+
+
 def test_only_the_causes_that_are_named_let_the_call_go_on_as_in_no_trace() -> None:
     with bench(far_ends=PAIR) as b:
         for uuid, allowed, goes_on in ((A, "user_busy", "true"), (B, "NO_ANSWER", "false")):
