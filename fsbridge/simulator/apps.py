@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from fsbridge.simulator import apps_bridge, apps_conference, apps_listen, apps_play, apps_record, causes
-from fsbridge.simulator.process import HANGUP, App
+from fsbridge.simulator.process import BREAK, HANGUP, App
 from fsbridge.simulator.wire import whole
 
 if TYPE_CHECKING:
@@ -120,9 +120,9 @@ def _respond(channel: Channel, argument: str) -> None:
 
 
 def _echo(channel: Channel, argument: str) -> App:
-    """Hear oneself."""
+    """Hear oneself, until broken off."""
     channel.said.feed(channel.sample(), [(channel.heard, 0)])
-    while (yield None) != HANGUP:
+    while (yield None) not in (HANGUP, BREAK):
         channel.execution.digits.clear()
     channel.said.unfeed(channel.sample())
     return ""

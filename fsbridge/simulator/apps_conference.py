@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fsbridge.simulator.audio_lines import FRAME_SECONDS
 from fsbridge.simulator.channel_headers import Header
-from fsbridge.simulator.process import BREAK, HANGUP, App
+from fsbridge.simulator.process import HANGUP, App
 
 if TYPE_CHECKING:
     from fsbridge.simulator.channel import Channel
@@ -104,7 +104,7 @@ class Room:
 
 
 def conference(channel: Channel, argument: str) -> App:
-    """``<room>[@profile][+flags…]``: until the call ends, is taken elsewhere or is broken off."""
+    """``<room>[@profile][+flags…]``: until the call ends or is taken elsewhere; `uuid_break` does not end it."""
     name, _, profile = argument.partition("+")[0].partition("@")
     node = channel.node
     if not name or any(channel in other.members for other in node.rooms.values()):
@@ -116,7 +116,7 @@ def conference(channel: Channel, argument: str) -> App:
     if len(room.members) >= MAX_MEMBERS:
         return ""
     room.join(channel)
-    while (yield None) not in (HANGUP, BREAK):
+    while (yield None) != HANGUP:
         channel.execution.digits.clear()
     room.leave(channel)
     return ""

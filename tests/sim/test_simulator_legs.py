@@ -169,6 +169,19 @@ def test_callers_of_a_file_call_in_by_themselves_and_again() -> None:
     assert [entry["event"] for entry in logs if entry["log_level"] == "warning"] == ["simulator_caller_gone"]
 
 
+def test_an_echo_is_heard_by_the_other_side_and_can_be_broken_off_as_in_no_trace() -> None:
+    with bench(far_ends=PAIR) as b:
+        up(b)
+        b.execute(A, "echo", "", "e")
+        b.advance(0.5)
+        leg = channel(b, A)
+        assert loudness(leg.said.read(leg.sample() - 2000, 2000), 440) > 0.9
+        b.client.api(f"uuid_break {A}")
+        b.advance(0.3)
+        assert response(b, "e")
+        assert not leg.said.playing_at(leg.sample())
+
+
 # Calls that come back
 
 
@@ -461,7 +474,10 @@ def test_everybody_in_a_conference_hears_everybody_else_as_in_no_trace() -> None
         assert loudness(heard, 440) < 0.1
         assert loudness(heard, 700) > 0.4
         assert loudness(heard, 1200) > 0.4
-        b.client.api(f"uuid_break {A}")
+        b.client.api(f"uuid_break {A} all")
+        b.advance(0.2)
+        assert len(b.client.api("conference room list").splitlines()) == 3
+        b.client.api(f"uuid_transfer {A} park inline")
         b.advance(0.2)
         assert response(b, f"in-{A}")["Application"] == "conference"
         assert not leg.said.playing_at(leg.sample())
