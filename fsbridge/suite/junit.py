@@ -39,7 +39,8 @@ def junit(report: SuiteReport) -> bytes:
     for call in report.calls:
         _testcase(suite, report, call)
     Xml.indent(root)
-    return Xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    text: bytes = Xml.tostring(root, encoding="utf-8", xml_declaration=True)
+    return text
 
 
 def _testcase(suite: Xml.Element, report: SuiteReport, call: CallReport) -> None:

@@ -114,10 +114,10 @@ class _Followed:
         except ClientError as error:
             return self._made(session_id, resource, error=f"lost sight of the call: {error}")
         took_s = self._passed_s()
-        error = "" if resource.get("status") in TERMINAL else self._late(resource)
+        late = "" if resource.get("status") in TERMINAL else self._late(resource)
         events, wav, missed = self._details(session_id)
-        faults = () if error else differences(self._planned.expect, resource)
-        return self._made(session_id, resource, took_s, faults + missed, error, events, wav)
+        faults = () if late else differences(self._planned.expect, resource)
+        return self._made(session_id, resource, took_s, faults + missed, late, events, wav)
 
     def _place(self) -> dict[str, Any]:
         for _ in range(RETRIES):
