@@ -6,13 +6,13 @@ states, variables and audio; what the called side does is `callee`, what we make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fsbridge.simulator import causes, channel_variables
 from fsbridge.simulator.audio_lines import FRAME_SECONDS, RATE, Line
 from fsbridge.simulator.channel_headers import CALLSTATE_NUMBERS, Header, all_headers, basic_headers
+from fsbridge.simulator.channel_parts import Hooks, Profile
 from fsbridge.simulator.execution import Execution
 
 if TYPE_CHECKING:
@@ -20,20 +20,7 @@ if TYPE_CHECKING:
     from fsbridge.simulator.recording import Recorder
 
 
-@dataclass(slots=True)
-class Profile:
-    """Where the channel stands in the dialplan: a transfer makes a new one (``Caller-Profile-Index``)."""
-
-    number: str
-    """The number called, or the extension transferred to."""
-    context: str
-    dialplan: str = ""
-    index: int = 1
-    """0 while the channel has no profile yet: its events name neither caller nor called then."""
-    created: int = 0
-
-
-class Channel:
+class Channel(Hooks):
     """One leg. Public state is read by the API commands; every change goes through a method.
 
     What the far side does is told by whoever plays it (`legs`, `inbound`); what it learns, it learns from the
@@ -44,6 +31,7 @@ class Channel:
         self, node: Node, uuid: str, name: str, number: str, caller: tuple[str, str], *, inbound: bool = False
     ) -> None:
         """caller: the caller id, name and number."""
+        super().__init__()
         self.node = node
         self.uuid = uuid
         self.name = name
@@ -84,17 +72,6 @@ class Channel:
         self.recorders: dict[str, Recorder] = {}
         self.execution = Execution(self)
         self._created = node.scheduler.now()
-        self.on_digit_sent: Callable[[str], None] = lambda digit: None
-        """Tells the far side of a digit that we sent."""
-        self.on_digit: Callable[[str], None] = lambda digit: None
-        """A digit came from the far side: for the leg that this one is bridged with."""
-        self.on_ring: Callable[[], None] = lambda: None
-        self.on_early_media: Callable[[], None] = lambda: None
-        self.on_answer: Callable[[], None] = lambda: None
-        self.on_transfer: Callable[[], None] = lambda: None
-        """It is being taken elsewhere: for the leg that it is bridged with."""
-        self.on_hangup: Callable[[], None] = lambda: None
-        self.on_hangup_complete: Callable[[], None] = lambda: None
 
     # Time and audio
 
@@ -104,9 +81,6 @@ class Channel:
     def sample(self) -> int:
         """The present as a position on the audio lines."""
         return round((self.now() - self._created) * RATE)
-
-    def time_of(self, sample: int) -> float:
-        return self._created + sample / RATE
 
     def offset_of(self, other: Channel) -> int:
         """The position on `other`'s lines that is sample 0 of ours."""

@@ -20,7 +20,7 @@ from fsbridge.simulator.node import Message, Node, Surroundings
 from fsbridge.simulator.scheduler import Scheduler
 from fsbridge.simulator.server import EventSocketServer
 from fsbridge.simulator.settings import SimulatorSettings
-from fsbridge.simulator.tap import TapPacer
+from fsbridge.simulator.tap_pacer import TapPacer
 from fsbridge.supervise import Supervisor
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ the port, the metadata as first text frame, then binary frames of 320 bytes each
 2 s of uncollected audio are dropped and told once; no reconnect, no ping; close code 1000 at hang-up. The server's
 ``{"type":"transcription","data":…}`` and ``{"type":"json",…}`` become CUSTOM events on the channel.
 
-One pacing callback serves all taps; nothing in it waits: a socket that takes no more is asked again at the next tick.
+One pacing callback (`tap_pacer`) serves all taps; nothing in it waits: a socket that takes no more is asked again at the next tick.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ from websockets.frames import Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from fsbridge.simulator.audio_lines import FRAME_SAMPLES, FRAME_SECONDS, RATE
+from fsbridge.simulator.audio_lines import FRAME_SAMPLES, RATE
 from fsbridge.simulator.node import TapRequest
-from fsbridge.simulator.scheduler import Scheduler
-from fsbridge.supervise import Supervisor
 
 if TYPE_CHECKING:
     from fsbridge.simulator.channel import Channel
+    from fsbridge.simulator.tap_pacer import TapPacer
 
 SUBPROTOCOL = "audio.drachtio.org"
 BUFFER_SAMPLES = 2 * RATE
@@ -38,9 +37,6 @@ UPGRADE_SECONDS = 25.0
 """A server that never answers the upgrade: the real module says nothing for at least this long, and neither do we."""
 CLOSE_SECONDS = 2.0
 MAX_TEXT_BYTES = 65_536
-_LATE_SECONDS = 0.1
-"""Further behind than this in real time, ticks are left out: longer frames, as the real module sends then."""
-_GROUPS = 4
 
 log = structlog.get_logger(__name__)
 
@@ -282,51 +278,6 @@ class AudioTap:
                     else None
                 )
             )
-
-
-class TapPacer:
-    """Opens taps and lets each speak every 20 ms of simulated time.
-
-    In real time the taps take turns in groups, so that hundreds of them do not hold the hub in one go; on a faster
-    clock all speak together, since there the turns would cost more than they spare.
-    """
-
-    def __init__(self, supervisor: Supervisor, scheduler: Scheduler) -> None:
-        self._supervisor = supervisor
-        self._scheduler = scheduler
-        self._groups: list[dict[AudioTap, None]] = [{} for _ in range(_GROUPS if scheduler.speed <= 1 else 1)]
-        self._turn = 0
-        self._ticking = False
-
-    def open(self, channel: Channel, request: TapRequest) -> AudioTap:
-        tap = AudioTap(self, channel, request)
-        self._supervisor.spawn("simulator.tap", tap.run)
-        return tap
-
-    def add(self, tap: AudioTap) -> None:
-        min(self._groups, key=len)[tap] = None
-        if not self._ticking:
-            self._ticking = True
-            self._scheduler.call_later(0.0, self._tick)
-
-    def remove(self, tap: AudioTap) -> None:
-        for group in self._groups:
-            group.pop(tap, None)
-
-    def _tick(self) -> None:
-        if not any(self._groups):
-            self._ticking = False
-            return
-        self._turn = (self._turn + 1) % len(self._groups)
-        for tap in list(self._groups[self._turn]):
-            tap.tick()
-        scheduler = self._scheduler
-        step = FRAME_SECONDS / len(self._groups)
-        due = scheduler.now() + step
-        behind = scheduler.clock_now() - due
-        if behind > _LATE_SECONDS * scheduler.speed:
-            due += behind // step * step
-        scheduler.call_at(due, self._tick)
 
 
 def _stretch(
