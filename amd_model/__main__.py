@@ -24,6 +24,7 @@ import gc
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -91,8 +92,10 @@ def _serve(options: argparse.Namespace) -> int:
     settings = ServeSettings(options.host, options.port, options.capacity, options.drain_s, options.keep_dir)
     try:
         model = checkpoint.load(options.weights)
-        shadow = None if options.shadow is None else checkpoint.load(options.shadow)
-        server = AmdServer(model, settings, lambda: checkpoint.load(options.weights), shadow=shadow)
+        load_shadow = None if options.shadow is None else partial(checkpoint.load, options.shadow)
+        shadow = None if load_shadow is None else load_shadow()
+        load = partial(checkpoint.load, options.weights)
+        server = AmdServer(model, settings, load, shadow=shadow, load_shadow=load_shadow)
         server.start()
     except (checkpoint.CheckpointError, OSError) as error:
         print(f"amd worker not started: {error}", file=sys.stderr)

@@ -109,9 +109,11 @@ class AmdServer:
         load: Callable[[], LoadedModel],
         clock: Callable[[], float] = time.monotonic,
         shadow: LoadedModel | None = None,
+        load_shadow: Callable[[], LoadedModel] | None = None,
     ) -> None:
         self._settings = settings
         self._load = load
+        self._load_shadow = load_shadow
         self._clock = clock
         self._model = model
         self._shadow = shadow
@@ -190,21 +192,30 @@ class AmdServer:
             log.info("amd_draining", streams=self._sweep.active, within_s=self._settings.drain_s)
 
     def reload(self) -> bool:
-        """Load the weights again for new streams (the shadow stays as it was).
+        """Load the weights again for new streams, the shadow's too.
 
-        Weights that cannot be used are refused and the old ones kept; returns whether the new ones serve.
+        Weights that cannot be used are refused and the old ones kept, of either model; returns whether everything
+        that was loaded serves.
         """
+        model = self._loaded(self._load, self._model)
+        shadow = None if self._load_shadow is None else self._loaded(self._load_shadow, self._shadow)
+        if model is not None or shadow is not None:
+            before = self._model.version
+            self._model, self._shadow = model or self._model, shadow or self._shadow
+            self._engine = self._new_engine(self._model)
+            self.metrics.reloads.labels("done").inc()
+            beside = None if self._shadow is None else self._shadow.version
+            log.info("amd_reloaded", model=self._model.version, before=before, shadow=beside)
+        return model is not None and (shadow is not None or self._load_shadow is None)
+
+    def _loaded(self, load: Callable[[], LoadedModel], kept: LoadedModel | None) -> LoadedModel | None:
+        """What was loaded; None, told, if it cannot be used."""
         try:
-            model = self._load()
-            engine = self._new_engine(model)
+            return load()
         except (CheckpointError, OSError) as error:
             self.metrics.reloads.labels("refused").inc()
-            log.error("amd_reload_refused", error=str(error), kept=self._model.version)
-            return False
-        self._engine, old_version, self._model = engine, self._model.version, model
-        self.metrics.reloads.labels("done").inc()
-        log.info("amd_reloaded", model=model.version, before=old_version)
-        return True
+            log.error("amd_reload_refused", error=str(error), kept=kept and kept.version)
+            return None
 
     def interrupt(self) -> None:
         """For a person's Ctrl-C: drain; at the second one, stop without waiting for streams."""

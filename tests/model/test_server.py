@@ -10,6 +10,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gevent
 import numpy as np
@@ -98,13 +99,20 @@ class Tap:
 class Worker:
     """An AmdServer that runs beside the test, with weights the test can replace."""
 
-    def __init__(self, weights: Path, shadow: checkpoint.LoadedModel | None = None, **settings: float) -> None:
+    def __init__(
+        self,
+        weights: Path,
+        shadow: checkpoint.LoadedModel | None = None,
+        load_shadow: Callable[[], checkpoint.LoadedModel] | None = None,
+        **settings: float,
+    ) -> None:
         self.weights = weights
         self.server = AmdServer(
             checkpoint.load(weights),
             ServeSettings(port=0, **settings),  # type: ignore[arg-type]
             lambda: checkpoint.load(weights),
             shadow=shadow,
+            load_shadow=load_shadow,
         )
         self.server.start()
         self.port = int(self.server.url.rsplit(":", 1)[1].split("/")[0])
@@ -159,8 +167,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     save_model(weights, 1, "one")
     workers = []
 
-    def begin(capacity: int = 50, shadow: checkpoint.LoadedModel | None = None, **settings: float) -> Worker:
-        worker = Worker(weights, shadow, capacity=capacity, **settings)
+    def begin(capacity: int = 50, **settings: Any) -> Worker:
+        worker = Worker(weights, capacity=capacity, **settings)
         workers.append(worker)
         return worker
 
@@ -199,6 +207,34 @@ def test_frames_of_any_length_give_the_same_verdict(start: Start) -> None:
     for at in range(0, len(audio), 777):
         odd.frame(2, audio[at : at + 777])
     assert even.event() == odd.event()
+
+
+def test_usual_frames_and_others_mix(start: Start) -> None:
+    """What comes in one piece, in halves, longer, fragmented or with a ping between gives the same verdict."""
+    worker = start()
+    sound = np.random.default_rng(5).integers(-9_000, 9_000, 8_000, dtype="<i2").tobytes()
+    pieces = [sound[at : at + 320] for at in range(0, len(sound), 320)]
+    usual, mixed = Tap(worker), Tap(worker)
+    for piece in pieces:
+        usual.frame(2, piece)
+    for number, piece in enumerate(pieces):
+        frame = Frame(Opcode.BINARY, piece).serialize(mask=True)
+        match number % 5:
+            case 0:
+                mixed.sock.sendall(frame[:100])
+                gevent.sleep(0)
+                mixed.sock.sendall(frame[100:])
+            case 1:
+                mixed.sock.sendall(frame + Frame(Opcode.PONG, bytes(314)[:100]).serialize(mask=True))
+            case 2:
+                first = Frame(Opcode.BINARY, piece[:100], fin=False).serialize(mask=True)
+                mixed.sock.sendall(first + Frame(Opcode.CONT, piece[100:]).serialize(mask=True))
+            case 3:  # as long as a usual frame, and none
+                halves = Frame(Opcode.BINARY, piece[:156]).serialize(mask=True)
+                mixed.sock.sendall(halves + Frame(Opcode.BINARY, piece[156:]).serialize(mask=True))
+            case _:
+                mixed.sock.sendall(frame)
+    assert usual.event() == mixed.event()
 
 
 def test_options_come_as_the_first_text_and_only_then(start: Start) -> None:
@@ -551,6 +587,39 @@ def test_a_shadow_is_counted_and_its_disagreements_logged(start: Start, tmp_path
     assert counted["yes"] + counted["no"] == len(taps)
     assert len(disagreed) == counted["no"]
     assert all(line["stream"].startswith("/amd/call-") and "secret" not in str(line) for line in disagreed)
+
+
+def test_a_shadow_is_reloaded_too_and_a_bad_one_harms_nobody(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "shadow.safetensors"
+    save_model(path, 4, "shadow")
+    worker = start(shadow=checkpoint.load(path), load_shadow=lambda: checkpoint.load(path))
+
+    def shadow() -> str:
+        """The version that a new stream's shadow has, seen to be asked."""
+        compared = [worker.counter("amd_shadow_total", agree=word) for word in ("yes", "no")]
+        tap = Tap(worker)
+        tap.audio(600)
+        tap.event()
+        until(
+            lambda: sum(worker.counter("amd_shadow_total", agree=word) for word in ("yes", "no")) == sum(compared) + 1
+        )
+        version: str = worker.server._shadow.version if worker.server._shadow else ""
+        return version
+
+    assert shadow() == "shadow"
+    save_model(path, 5, "later")
+    assert worker.server.reload()
+    assert shadow() == "later"
+    path.write_bytes(b"garbage")
+    save_model(worker.weights, 2, "two")
+    assert not worker.server.reload()
+    assert (worker.health()["model"], shadow()) == ("two", "later")
+    worker.weights.unlink()
+    assert not worker.server.reload()
+    save_model(path, 6, "last")
+    assert not worker.server.reload()
+    assert (worker.health()["model"], shadow()) == ("two", "last")
+    assert worker.counter("amd_reloads_total", outcome="refused") == 4
 
 
 def test_a_port_in_use_is_an_error(start: Start, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
 from amd_model import websocket
-from amd_model.websocket import AudioReceiver, Refusal, parse_request, upgrade
+from amd_model.websocket import USUAL_SIZE, AudioReceiver, Refusal, parse_request, upgrade, usual_payloads
 
 pytestmark = pytest.mark.unit
 
@@ -243,3 +243,35 @@ def test_discarding_drops_data_and_still_hears_control_frames() -> None:
     assert (bytes(receiver.audio), receiver.texts, receiver.outgoing) == (b"", [], b"\x8a\x01p")
     receiver.receive(masked(8, b"\x03\xe8"))
     assert receiver.close_code == 1000
+
+
+# --- many at once ------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.binary(min_size=320, max_size=320), max_size=20))
+def test_usual_frames_are_unmasked_together(payloads: list[bytes]) -> None:
+    frames = b"".join(masked(2, payload) for payload in payloads)
+    assert usual_payloads(frames) == (b"".join(payloads), [])
+
+
+def test_what_is_no_usual_frame_is_named() -> None:
+    ping = masked(9, bytes(100))
+    odd = ping + masked(2, bytes(USUAL_SIZE - len(ping) - 8))
+    assert len(odd) == USUAL_SIZE
+    data = masked(2, bytes(range(64)) * 5) + odd + masked(2, bytes(320))
+    payloads, others = usual_payloads(memoryview(data))
+    assert others == [1]
+    assert payloads[:320] == bytes(range(64)) * 5
+    assert payloads[640:] == bytes(320)
+
+
+def test_a_receiver_knows_when_it_is_between_two_messages() -> None:
+    whole = masked(2, bytes(320))
+    assert fed().between
+    assert fed(whole).between
+    assert not fed(whole[:50]).between
+    assert not fed(masked(2, b"ab", fin=False)).between
+    assert not fed(masked(8, b"")).between
+    idle = fed()
+    idle.discard = True
+    assert not idle.between
