@@ -5,7 +5,8 @@ the port, the metadata as first text frame, then binary frames of 320 bytes each
 2 s of uncollected audio are dropped and told once; no reconnect, no ping; close code 1000 at hang-up. The server's
 ``{"type":"transcription","data":…}`` and ``{"type":"json",…}`` become CUSTOM events on the channel.
 
-One pacing callback (`tap_pacer`) serves all taps; nothing in it waits: a socket that takes no more is asked again at the next tick.
+One pacing callback (`tap_pacer`) serves all taps; nothing in it waits: a socket that takes no more is asked again at
+the next tick.
 """
 
 from __future__ import annotations
