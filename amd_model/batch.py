@@ -17,7 +17,6 @@ from amd_model import likeness
 from amd_model.checkpoint import LoadedModel
 from amd_model.decision import DecisionState, decide
 from amd_model.hearing import Hearing
-from amd_model.pcm import to_float
 from amd_model.serving import Floats, Ticker
 from amd_model.shadow import Comparison, Opinion, Shadow
 from amd_model.spec import CONTEXT_SAMPLES, TICK_MS, TICK_SAMPLES
@@ -156,11 +155,14 @@ class BatchEngine:
             audio = analysis.audio
             pcm += audio[:WINDOW_BYTES]
             del audio[:TICK_BYTES]
-            if analysis.options.listen_bands:
-                analysis.bands = likeness.fingerprint(to_float(bytes(pcm[-WINDOW_BYTES:]))).tobytes()
         windows = np.frombuffer(pcm, dtype="<i2").reshape(len(chunk), -1)
         rows = np.array([analysis.row for analysis in chunk])
-        samples = torch.from_numpy(windows.astype(np.float32) * np.float32(1 / 32_768))
+        scaled = windows.astype(np.float32) * np.float32(1 / 32_768)
+        told = [index for index, analysis in enumerate(chunk) if analysis.options.listen_bands]
+        if told:
+            for index, seen in zip(told, likeness.fingerprints(scaled[told]), strict=True):
+                chunk[index].bands = seen.tobytes()
+        samples = torch.from_numpy(scaled)
         outputs, states = self._ticker.tick(samples, self._states[rows])
         self._states[rows] = states
         if self._shadow is not None:

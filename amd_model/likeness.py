@@ -61,20 +61,20 @@ def fingerprint(pcm: Floats) -> Fingerprint:
 
     Frame *n* covers `WINDOW` samples from `n * HOP` on. A value is 0.4 dB; 0 is −90 dBFS.
     """
-    count = (len(pcm) - WINDOW) // HOP + 1
-    if count <= 0:
+    if len(pcm) < WINDOW:
         return np.zeros((0, BANDS), np.uint8)
-    samples = np.ascontiguousarray(pcm, dtype=np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, WINDOW)[::HOP][:count]
-    return bands(frames)
+    seen: Fingerprint = fingerprints(np.ascontiguousarray(pcm, dtype=np.float32)[None])[0]
+    return seen
 
 
-def bands(frames: Floats) -> Fingerprint:
-    """[frames, WINDOW] samples → [frames, BANDS]."""
+def fingerprints(sounds: Floats) -> Fingerprint:
+    """Sounds of one length together: [N, samples] → [N, frames, BANDS]."""
+    frames = np.lib.stride_tricks.sliding_window_view(sounds, WINDOW, axis=1)[:, ::HOP]
     spectrum = np.fft.rfft(frames * _window(), axis=-1)
-    power = (spectrum.real**2 + spectrum.imag**2) @ _matrix()
+    power = (spectrum.real**2 + spectrum.imag**2).reshape(-1, WINDOW // 2 + 1) @ _matrix()
     decibels = 10.0 * np.log10(power + 1e-10)
-    return np.clip(np.rint((decibels - _FLOOR_DB) * _STEPS_A_DB), 0, 255).astype(np.uint8)
+    steps = np.clip(np.rint((decibels - _FLOOR_DB) * _STEPS_A_DB), 0, 255).astype(np.uint8)
+    return steps.reshape(len(sounds), -1, BANDS)
 
 
 def find(reference: Fingerprint, heard: Fingerprint) -> Match:
