@@ -55,7 +55,7 @@ def embedded(
     audio_dir: Path | None = None,
     clock: Clock | None = None,
 ) -> Iterator[Embedded]:
-    """Run one. `far_ends` answer before the built-in ones; `inbound` has numbers that lead to flows of ours, by flow id.
+    """Run one. `far_ends` answer before the built-in ones; `inbound` has numbers that lead to flows of ours, by id.
 
     `speed` is the node's own pace; `clock` the pace of everything (see `simulator.fasttime`). With `keep_audio` what a
     flow listens to is kept, up to ten minutes a call. Raises EmbeddedError.

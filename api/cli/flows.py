@@ -1,4 +1,4 @@
-"""`fsbridge flows`: check documents, print their schema."""
+"""`fsbridge flows`: check documents, print their schema, play them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli import flow_run
 from fsbridge.flow.document import parse
 from fsbridge.flow.errors import FlowInvalid
 from fsbridge.flow.library import SUFFIXES
@@ -16,7 +17,9 @@ from fsbridge.flow.model import FlowBody
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    flows = typer.Typer(help="Check flow documents, print their JSON Schema.", no_args_is_help=True)
+    flows = typer.Typer(
+        help="Check flow documents, print their JSON Schema, play them; examples.", no_args_is_help=True
+    )
 
     @flows.command()
     def check(
@@ -47,6 +50,7 @@ def register(app: typer.Typer) -> None:
         """Print the JSON Schema of a flow document, for editors."""
         typer.echo(json.dumps(FlowBody.model_json_schema(), indent=2))
 
+    flow_run.register(flows)
     app.add_typer(flows, name="flows")
 
 
