@@ -34,7 +34,7 @@ from amd_model.timetable import GROUPS
 from amd_model.verdict import AmdOptions, Heard, WireError, decode_options, encode_event, encode_heard
 from amd_model.websocket import USUAL_SIZE, AudioReceiver, usual_payloads
 
-DRAIN_GROUPS = 15
+DRAIN_GROUPS = 9
 """Slots between two looks at a stream that has its verdict (0.3 s)."""
 
 RECV_BYTES = 4_096

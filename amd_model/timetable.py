@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 
-GROUPS = 5
+GROUPS = 3
+"""Slots in a cycle. Fewer make larger batches and longer waits: with two, a core carried 3 % more streams than with
+three, and a verdict's lag p99 was 126 ms instead of 95; with five, 12 % fewer and 78 ms."""
 CYCLE_S = 0.1
 """Each stream is swept once a cycle: as often as it can have a whole tick."""
 SLOT_S = CYCLE_S / GROUPS

@@ -34,7 +34,7 @@ def test_a_kept_timetable_has_the_lag_of_its_work() -> None:
     now = keep(timetable, 100.0, 60, 0.004)
     assert now == pytest.approx(100.0 + 59 * SLOT_S + 0.004, abs=0.002)
     assert timetable.lag_s == pytest.approx(0.004, abs=0.001)
-    assert timetable.busy == pytest.approx(50 * 0.004, abs=0.01)
+    assert timetable.busy == pytest.approx(0.004 / SLOT_S, abs=0.01)
     assert not timetable.overloaded(FEW_STREAMS)
 
 
