@@ -21,7 +21,9 @@ ORG = "6f1c0a52-3a51-4d0c-9a0e-0f2f1f6f4a10"
 GOOD = f"""
 name: Menus
 environments:
-  qa: {{url: 'https://qa.example', org: {ORG}, key_env: QA_KEY, numbers: {{menu: '+15550100300'}}, variables: {{lang: de}}}}
+  qa:
+    {{url: "https://qa.example", org: {ORG}, key_env: QA_KEY, numbers: {{menu: "+15550100300"}},
+     variables: {{lang: de}}}}
   simulated: {{numbers: {{menu: '+15550100400'}}}}
 calls:
   - {{name: greets, flow: a.yaml, to: '{{{{ numbers.menu }}}}', variables: {{n: '{{{{ environment }}}}'}}, repeat: 2}}
