@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fsbridge.flow.document import parse
 from fsbridge.flow.errors import FlowInvalid
-from fsbridge.flow.model import Defaults, FlowBody
+from fsbridge.flow.model import OUTCOMES, Defaults, FlowBody
 from fsbridge.flow.source import MAX_BYTES
 
 pytestmark = pytest.mark.unit
@@ -238,3 +241,11 @@ def test_entries_without_a_default_leave_other_calls_the_first_step() -> None:
     text = "entry: {live_person: b}\nsteps: [{id: a, hangup: NORMAL_CLEARING}, {id: b, pause: 1}]"
     document = parse(text)
     assert [document.entry(verdict) for verdict in ("live_person", "answering_machine", "")] == [1, 0, 0]
+
+
+def test_the_readme_tells_every_kind_of_step_with_its_outcomes() -> None:
+    text = (Path(__file__).resolve().parents[3] / "fsbridge" / "README.md").read_text(encoding="utf-8")
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| `([a-z_]+)[:`].*$", text, re.MULTILINE)}
+    for kind, outcomes in OUTCOMES.items():
+        told = rows[kind].rstrip("| ").rpartition("|")[2]
+        assert [outcome for outcome in outcomes if f"`{outcome}`" not in told] == [], kind
