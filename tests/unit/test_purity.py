@@ -204,7 +204,7 @@ MAY_IMPORT = {
     "amd_model": frozenset({"amd_model"}),
     "training": frozenset({"training", "amd_model"}),
 }
-"""api → fsbridge → the two modules of amd_model that are words and numbers only, training → amd_model, and nothing back."""
+"""api → fsbridge → two modules of amd_model, words and numbers only; training → amd_model; and nothing back."""
 
 
 @pytest.mark.parametrize("room", ROOMS)
