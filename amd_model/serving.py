@@ -1,9 +1,9 @@
 """The network as the worker runs it: one tick of many streams, in numpy.
 
 The same sums as `amd_model.network` in two thirds of the time: on a core without Intel's name torch's matrix products
-and hyperbolic tangents run at half the speed of numpy's or less. `Ticker` takes a model's weights and proves at its making that
-it says what the model says; a network of another shape than it knows is run by torch itself. It is told a batch at
-a time and keeps nothing of the streams, so one serves many engines.
+and hyperbolic tangents run at half the speed of numpy's or less. `Ticker` takes a model's weights and proves at its
+making that it says what the model says; a network of another shape than it knows is run by torch itself. It is told
+a batch at a time and keeps nothing of the streams, so one serves many engines.
 """
 
 from __future__ import annotations
