@@ -76,3 +76,21 @@ def test_flows_check_tells_file_line_step_and_field(tmp_path: Path) -> None:
 def test_the_schema_is_one() -> None:
     schema = json.loads(runner.invoke(app, ["flows", "schema"]).stdout)
     assert "steps" in schema["properties"]
+    assert {"$schema", "$id", "title", "description"} <= set(schema)
+
+
+def test_flows_check_takes_the_examples_whole_with_their_suite_and_far_ends(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    assert runner.invoke(app, ["flows", "init", str(folder)]).exit_code == 0
+    result = runner.invoke(app, ["flows", "check", "--strict", str(folder)])
+    assert (result.exit_code, "no faults" in result.output) == (0, True), result.output
+
+
+def test_flows_check_tells_the_faults_of_suites_and_far_ends_as_theirs(tmp_path: Path) -> None:
+    (tmp_path / "suite.yaml").write_text("name: S\ncalls: []\nconcurency: 2\n")
+    (tmp_path / "far.yaml").write_text("- answer\n- sing: la\n")
+    result = runner.invoke(app, ["flows", "check", str(tmp_path)])
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'suite.yaml'}:3: concurency: no such key" in result.output
+    assert f"{tmp_path / 'far.yaml'}: far_ends[0]" in result.output
+    assert "a flow is a mapping" not in result.output
