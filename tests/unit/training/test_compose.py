@@ -1,5 +1,6 @@
 """Composed answers carry their truth, and a seed is a seed."""
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from amd_model.verdict import Verdict
 from tests.unit.training import corpus
+from training import compose
 from training.compose import DEV, TRAIN, Composer, Laws, Library, draw_line
 from training.manifest import read
 
@@ -93,3 +95,27 @@ def test_lines_cover_the_field():
 def test_a_library_without_music_makes_its_own(clips):
     library = Library([clip for clip in clips if clip.kind != "music"], "train")
     assert np.abs(library.music(1.0, np.random.default_rng(1))).max() > 0.01
+
+
+def test_readers_hesitations_are_cut_to_the_laws():
+    random = np.random.default_rng(5)
+    word = (0.1 * np.sin(2 * np.pi * 200 * np.arange(3_200) / 8_000)).astype(np.float32)
+    hiss = (1e-4 * random.standard_normal(8_000)).astype(np.float32)
+    said = np.concatenate((word, hiss, word))
+    assert compose._fluent(said, math.inf) is said
+    short = compose._fluent(said, 0.45)
+    assert len(short) == pytest.approx(len(said) - 0.55 * 8_000, abs=330)
+    np.testing.assert_array_equal(short[:3_200], word)
+    np.testing.assert_array_equal(short[-3_200:], word)
+
+
+def test_silence_at_a_clips_ends_is_no_part_of_a_pause():
+    word = (0.1 * np.sin(2 * np.pi * 200 * np.arange(3_200) / 8_000)).astype(np.float32)
+    padded = np.concatenate((np.zeros(2_400, np.float32), word, np.zeros(2_400, np.float32)))
+    tape = compose._Tape(3.0)
+    tape.say(padded)
+    tape.wait(0.5)
+    tape.say(padded)
+    spoken = np.flatnonzero(tape.spoken)
+    assert np.diff(spoken).max() / 8_000 == pytest.approx(0.5 + 2 * 0.04, abs=0.045)
+    assert tape.first_word <= 0.06 * 8_000
