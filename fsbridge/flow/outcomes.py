@@ -100,9 +100,13 @@ def _play_outcome(response: str) -> str:
 
 
 def digits_of(result: Executed, step: Gather) -> str | None:
-    """The digits, or None when none (or the wrong ones) came; the variable alone may be left from an earlier step."""
+    """The digits, or None when none (or the wrong ones) came; the variable alone may be left from an earlier step.
+
+    `read_result` is ``timeout`` for digits that a pause ended, though they are enough and match: FreeSWITCH's
+    play_and_get_digits takes them (switch_ivr_play_say.c). Too few are a ``failure``.
+    """
     digits = result.variables.get(plan.DIGITS_VARIABLE, "")
-    if result.variables.get("read_result") != "success" or not step.min <= len(digits) <= step.max:
+    if result.variables.get("read_result") not in ("success", "timeout") or not step.min <= len(digits) <= step.max:
         return None
     return digits if all(digit in "0123456789*#" for digit in digits) else None
 

@@ -48,12 +48,13 @@ def play_and_get_digits(channel: Channel, argument: str) -> App:
         taken = yield from _collect(channel, most, terminators, timeout / 1000, gap / 1000)
         if taken is None:
             return ""
-        collected, ended_by = taken
+        collected, ended_by, paused = taken
         if ended_by:
             channel.variables["read_terminator_used"] = ended_by
         if len(collected) >= max(least, 1) and _matches(pattern, collected):
             channel.variables[variable] = collected
-            channel.variables["read_result"] = "success"
+            # Digits that a pause ended are taken all the same (switch_ivr_read, switch_play_and_get_digits).
+            channel.variables["read_result"] = "timeout" if paused else "success"
             return ""
         channel.variables["read_result"] = "failure"
         response = yield from play(channel, invalid, "")
@@ -69,8 +70,8 @@ def separate(argument: str) -> list[str]:
 
 def _collect(
     channel: Channel, most: int, terminators: str, first: float, gap: float
-) -> Generator[Wait, str, tuple[str, str] | None]:
-    """Digits until `most` of them, a terminator, or a pause; and the terminator that ended them.
+) -> Generator[Wait, str, tuple[str, str, bool] | None]:
+    """Digits until `most` of them, a terminator, or a pause; the terminator that ended them; whether a pause did.
 
     None: the call is leaving.
     """
@@ -80,15 +81,15 @@ def _collect(
         while digits:
             digit = digits.popleft()
             if digit in terminators:
-                return collected, digit
+                return collected, digit, False
             collected += digit
             if len(collected) >= most:
-                return collected, ""
+                return collected, "", False
         reason = yield gap if collected else first
         if reason == HANGUP:
             return None
         if reason == ELAPSED:
-            return collected, ""
+            return collected, "", True
 
 
 def _matches(pattern: str, digits: str) -> bool:

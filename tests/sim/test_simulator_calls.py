@@ -247,6 +247,16 @@ def test_digits_pressed_into_the_prompt_end_it_and_count() -> None:
         assert done["variable_read_terminator_used"] == "#"
 
 
+def test_digits_that_a_pause_ends_are_taken_as_a_timeout() -> None:
+    with bench(far_ends=one("answer", {"silence": 1}, {"dtmf": "42"})) as b:
+        b.originate("1", A)
+        b.advance(0.5)
+        b.execute(A, "play_and_get_digits", "1 4 1 3000 # silence_stream://10 silence_stream://10 pin ^\\d+$ 500", "g")
+        b.advance(4)
+        done = response(b, "g")
+        assert (done["variable_pin"], done["variable_read_result"]) == ("42", "timeout")
+
+
 @pytest.mark.parametrize(("pattern", "result"), [("^7$", "failure"), ("(", "failure"), ("^[0-9]{2}$", "success")])
 def test_digits_are_held_against_the_pattern(pattern: str, result: str) -> None:
     with bench(far_ends=one("answer", {"silence": 1}, {"dtmf": "12"}, {"silence": 1}, {"dtmf": "12"})) as b:

@@ -96,6 +96,14 @@ def test_a_spoken_prompt_can_be_talked_over_in_no_trace() -> None:
     assert asked(turn) == ("play_and_get_digits", rest)
 
 
+def test_digits_that_a_pause_ended_are_an_answer() -> None:
+    turn = begin("  - {id: a, gather: {variable: x, min: 2, max: 4}}\n  - {id: b, pause: 1}")
+    after = resume(turn.state, Executed("_none_", {DIGITS_VARIABLE: "42", "read_result": "timeout"}))
+    assert [(left.outcome, left.detail) for left in after.left] == [("done", "42")]
+    after = resume(turn.state, Executed("_none_", {DIGITS_VARIABLE: "4", "read_result": "failure"}))
+    assert after.left[0].outcome == "timeout"
+
+
 def test_secret_digits_stand_in_no_trail() -> None:
     turn = begin("  - {id: pin, gather: {variable: pin, max: 4, secret: true}}\n  - {id: b, pause: 1}")
     turn = resume(turn.state, pressed("1234"))
