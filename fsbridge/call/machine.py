@@ -172,6 +172,8 @@ def _answered(call: Call, _: i.Answered, now: Now, limits: Limits) -> Step:
 
 
 def _tap_connected(call: Call, _: i.TapConnected, now: Now, limits: Limits) -> Step:
+    if call.phase in (Phase.IN_FLOW, Phase.HANGING_UP):
+        return call, ()  # the flow's own ears, or its bot
     call = replace(call, tap_connected=True)
     return _unwait(call, Deadline.TAP), ()
 
