@@ -25,6 +25,8 @@ from fsbridge.flow.model import DONE, FAILED, MISSING, TIMEOUT, FlowDocument, St
 from fsbridge.flow.parts import Gather
 from fsbridge.flow.template import MAX_TEXT
 
+_UNHEARD = frozenset({"USAGE ERROR", "GRAMMAR ERROR", "ASR INIT ERROR", "ERROR"})
+"""What play_and_detect_speech answers when it could not listen (mod_dptools.c)."""
 _PLAYED = ("", "_none_", "FILE PLAYED")
 _BUSY = frozenset({"USER_BUSY", "CALL_REJECTED"})
 _UNANSWERED = frozenset({"NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL", "PROGRESS_TIMEOUT", "ALLOTTED_TIMEOUT"})
@@ -67,6 +69,8 @@ def settle(step: Step, result: Result, document: FlowDocument, mark: str) -> Set
 
 
 def _executed(step: Step, result: Executed, document: FlowDocument, mark: str) -> Settled:
+    if step.kind in ("gather", "expect") and result.response in _UNHEARD:
+        return Settled(FAILED, f"the node's recogniser or the prompt does not work: {result.response}")
     match step.kind:
         case "play":
             outcome = _play_outcome(result.response)
@@ -74,9 +78,10 @@ def _executed(step: Step, result: Executed, document: FlowDocument, mark: str) -
         case "speak":
             return Settled(DONE) if result.response in _PLAYED else Settled(FAILED, result.response)
         case "gather" if step.gather is not None:
-            return _gathered(result, step.gather, step)
+            return _UNASKED if _unasked(result, step.gather) else _gathered(result, step.gather, step)
         case "menu" if step.menu is not None:
-            return _chosen(result, plan.as_gather(step.menu), step)
+            gather = plan.as_gather(step.menu)
+            return _UNASKED if _unasked(result, gather) else _chosen(result, gather, step)
         case "record":
             return _recorded(step, result, document, mark)
         case "recording":
@@ -91,6 +96,14 @@ def _executed(step: Step, result: Executed, document: FlowDocument, mark: str) -
             return _transcribed(step.expect, _understood(result.variables.get(plan.SPEECH_VARIABLE, "")) or "")
         case _:
             return Settled(DONE)
+
+
+_UNASKED = Settled(FAILED, "the prompt could not be played: is the file, or the speech engine, there?")
+
+
+def _unasked(result: Executed, gather: Gather) -> bool:
+    """Without its prompt switch_ivr_read listens for no digits, and leaves no read_result (switch_ivr_play_say.c)."""
+    return gather.speech is None and "read_result" not in result.variables
 
 
 def _play_outcome(response: str) -> str:
@@ -122,8 +135,14 @@ def _gathered(result: Executed, gather: Gather, step: Step) -> Settled:
 
 
 def _understood(text: str) -> str | None:
-    """A recogniser's words: plain text, or JSON or XML around them as engines give it."""
-    text = text.strip()[:MAX_TEXT]
+    """A recogniser's words: plain text, or JSON or XML around them as engines give it.
+
+    A key pressed instead comes as ``DIGIT: 5`` (switch_ivr_async.c) and stands for itself; a bare completion cause
+    (MRCP) is nobody's words.
+    """
+    text = text.strip()[:MAX_TEXT].removeprefix("DIGIT: ")
+    if text.startswith("Completion-Cause:"):
+        return None
     if text.startswith("{"):
         try:
             body = json.loads(text)

@@ -234,7 +234,8 @@ def _recogniser(seconds: float, document: FlowDocument, grammar: parts.Grammar |
     text = (grammar.grammar if grammar is not None else None) or document.defaults.asr_grammar
     if engine is None or text is None:
         raise TemplateError("no speech recogniser is configured: set flows.asr_engine and flows.asr_grammar")
-    return f"detect:{engine} {{no-input-timeout={round(seconds * 1000)},start-input-timers=true}}{text}"
+    # The application starts the timers itself once the prompt has ended (switch_ivr_async.c); true would count it in.
+    return f"detect:{engine} {{no-input-timeout={round(seconds * 1000)},start-input-timers=false}}{text}"
 
 
 def _record(step: parts.Record, path: str) -> tuple[Action, ...]:

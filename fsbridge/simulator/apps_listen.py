@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from fsbridge.simulator import sound
-from fsbridge.simulator.apps_play import PLAYBACK_ERROR, play
+from fsbridge.simulator.apps_play import NOT_FOUND, PLAYBACK_ERROR, play
 from fsbridge.simulator.audio_lines import RATE
 from fsbridge.simulator.process import BREAK, ELAPSED, HANGUP, App, Wait
 from fsbridge.simulator.wire import whole
@@ -39,12 +39,18 @@ def play_and_get_digits(channel: Channel, argument: str) -> App:
     gap = (whole(words[9]) if len(words) > 9 else None) or timeout
     digits = channel.execution.digits
     digits.clear()
-    for name in ("read_result", variable):
-        channel.variables.pop(name, None)
     for _ in range(max(tries, 1)):
+        for name in ("read_result", variable):
+            channel.variables.pop(name, None)
         response = yield from play(channel, prompt, "any")
         if response == PLAYBACK_ERROR:
             return ""
+        if response == NOT_FOUND:
+            # Nobody was asked, so nobody is listened to, and there is no read_result (switch_ivr_read).
+            response = yield from play(channel, invalid, "")
+            if response == PLAYBACK_ERROR:
+                return ""
+            continue
         taken = yield from _collect(channel, most, terminators, timeout / 1000, gap / 1000)
         if taken is None:
             return ""
@@ -131,7 +137,7 @@ def play_and_detect_speech(channel: Channel, argument: str) -> App:
     if heard is None:
         return ""
     channel.variables["detect_speech_result"] = _result(grammar, heard) if heard else NO_INPUT
-    return "OK"
+    return "DONE"
 
 
 def _until_heard(channel: Channel, prompting: Generator[Wait, str, str], start: int) -> Generator[Wait, str, str]:

@@ -269,6 +269,14 @@ def test_digits_are_held_against_the_pattern(pattern: str, result: str) -> None:
         assert response(b, "g")["variable_read_result"] == result
 
 
+def test_a_gather_whose_prompt_is_missing_asks_nobody() -> None:
+    with bench() as b:
+        b.answered("1555", A)
+        b.execute(A, "play_and_get_digits", "1 4 2 3000 # /etc/hostname silence_stream://10 pin ^1$ 500", "g")
+        b.advance(0.5)
+        assert "variable_read_result" not in response(b, "g")
+
+
 @pytest.mark.parametrize("argument", ["", "1 2 3", "a b c d # x y pin z"])
 def test_a_gather_with_a_bad_argument_ends_at_once(argument: str) -> None:
     with bench() as b:

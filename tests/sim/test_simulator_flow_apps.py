@@ -230,7 +230,7 @@ def test_what_the_far_end_says_is_recognised_as_in_no_trace() -> None:
         b.execute(A, "play_and_detect_speech", ASK, "d")
         b.advance(5)
         done = response(b, "d")
-        assert done["Application-Response"] == "OK"
+        assert done["Application-Response"] == "DONE"
         assert "<instance>yes &amp; please</instance>" in done["variable_detect_speech_result"]
 
 

@@ -139,13 +139,34 @@ def test_a_menu_without_a_choice_times_out(answer: Result) -> None:
 
 def test_speech_is_recognised_by_the_node_in_no_trace() -> None:
     turn = begin("  - {id: a, gather: {variable: said, prompt: q.wav, speech: {}}}\n  - {id: b, pause: 1}")
-    arg = "/prompts/q.wav detect:pocketsphinx {no-input-timeout=5000,start-input-timers=true}yesno"
+    arg = "/prompts/q.wav detect:pocketsphinx {no-input-timeout=5000,start-input-timers=false}yesno"
     assert asked(turn) == ("play_and_detect_speech", arg)
     nlsml = '<interpretation><input mode="speech">yes please</input></interpretation>'
     for result in ("yes please", '{"text": "yes please"}', nlsml):
         after = resume(turn.state, Executed("_none_", {"detect_speech_result": result}))
         assert after.state.variables["said"] == "yes please"
     assert resume(turn.state, DONE).left[0].outcome == "timeout"
+    assert resume(turn.state, Executed("DONE", {})).left[0].outcome == "timeout"
+    keyed = Executed("DONE", {"detect_speech_result": "DIGIT: 5"})
+    assert resume(turn.state, keyed).state.variables["said"] == "5"
+    silent = Executed("DONE", {"detect_speech_result": "Completion-Cause: 002"})
+    assert resume(turn.state, silent).left[0].outcome == "timeout"
+
+
+@pytest.mark.parametrize("response", ["USAGE ERROR", "GRAMMAR ERROR", "ASR INIT ERROR", "ERROR"])
+def test_a_recogniser_that_does_not_work_is_no_silence(response: str) -> None:
+    steps = "  - {id: a, gather: {variable: said, speech: {}}, on: {failed: c}}\n  - {id: b, pause: 1}"
+    turn = begin(steps + "\n  - {id: c, pause: 2}")
+    after = resume(turn.state, Executed(response, {}))
+    assert after.left[0].outcome == "failed"
+    assert response in after.left[0].detail
+
+
+def test_a_prompt_that_could_not_be_played_is_no_silence() -> None:
+    turn = begin("  - {id: a, gather: {variable: x, prompt: gone.wav}, on: {failed: b}}\n  - {id: b, pause: 1}")
+    after = resume(turn.state, DONE)
+    assert after.left[0].outcome == "failed"
+    assert "prompt" in after.left[0].detail
 
 
 @pytest.mark.parametrize(("words", "outcome"), [("your balance is ten", "done"), ("goodbye", "failed"), ("", "failed")])
@@ -153,7 +174,7 @@ def test_words_are_expected_of_a_recogniser_in_no_trace(words: str, outcome: str
     turn = begin(
         "  - {id: a, expect: {transcript: 'balance is \\w+', timeout: 5}, on: {failed: b}}\n  - {id: b, pause: 1}"
     )
-    rest = "silence_stream://250 detect:pocketsphinx {no-input-timeout=5000,start-input-timers=true}yesno"
+    rest = "silence_stream://250 detect:pocketsphinx {no-input-timeout=5000,start-input-timers=false}yesno"
     assert asked(turn) == ("play_and_detect_speech", rest)
     turn = resume(turn.state, Executed("_none_", {"detect_speech_result": words}))
     assert turn.left[0].outcome == outcome
