@@ -16,11 +16,13 @@ from fsbridge.flow.document import parse
 from fsbridge.ids import new_uuid
 from fsbridge.simulator import default_book, parse_script
 from fsbridge.supervise import Supervisor
+from tests.sim.simulator_helpers import AudioServer
 from tests.sim.stack import ORG, Stack, running, settings, simulated_node
 
 pytestmark = pytest.mark.sim
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "fsbridge" / "flow" / "examples"
+ANSWER = EXAMPLES / "suites" / "answer.yaml"
 NAMES = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
 QUIET, GONE, MACHINE = "+15550307000", "+15550307001", "+15550100002"
 
@@ -45,14 +47,19 @@ SCRIPTS: dict[str, list[Any]] = {
 class Played:
     """The stack, with every example as a flow of its organization."""
 
-    def __init__(self, stack: Stack, folder: Path, billing: str) -> None:
+    def __init__(self, stack: Stack, folder: Path, billing: str, bot: str) -> None:
         self.stack = stack
         self.flows: dict[str, str] = {}
         for name in NAMES:
             text = (EXAMPLES / name).read_text().replace("https://billing.example.com", billing)
-            text = text.replace("wss://bot.example.com", "ws://127.0.0.1:9").replace("+15550100200", "+15550307777")
-            self.flows[name] = new_uuid()
-            (folder / "flows" / ORG / f"{self.flows[name]}.yaml").write_text(text)
+            text = text.replace("+15550100200", "+15550307777")
+            if name == "voice_bot.yaml":
+                self._put(folder, "voice_bot_there.yaml", text.replace("wss://bot.example.com/calls", bot))
+            self._put(folder, name, text.replace("wss://bot.example.com", "ws://127.0.0.1:9"))
+
+    def _put(self, folder: Path, name: str, text: str) -> None:
+        self.flows[name] = new_uuid()
+        (folder / "flows" / ORG / f"{self.flows[name]}.yaml").write_text(text)
 
     def call(self, name: str, to: str, **fields: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         answer = self.stack.place(to, flow=self.flows[f"{name}.yaml"], mode="sync", **{"variables": {}, **fields})
@@ -73,6 +80,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
 
     server = pywsgi.WSGIServer(("127.0.0.1", 0), billing, log=None, error_log=None)
     supervisor.spawn("test.billing", server.serve_forever)
+    bot = AudioServer(supervisor)
+    commands = [{"command": "set", "variables": {"want": "person"}}, {"command": "done"}]
+    bot.say = [json.dumps({"type": "transcription", "data": command}) for command in commands]
     book = default_book().with_first(*(parse_script(number, number, steps) for number, steps in SCRIPTS.items()))
     open_to_tests = {"requests_allow_private": True, "requests_allow_http": True, "bots_allow_private": True}
     with simulated_node(far_ends=book) as simulator:
@@ -80,35 +90,69 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
         org = configuration.orgs[0].model_copy(update={"secrets": {"billing": configuration.nodes[0].password}})
         configuration = configuration.model_copy(update={"orgs": (org, *configuration.orgs[1:])})
         with running(configuration, simulator) as stack:
-            yield Played(stack, folder, f"http://127.0.0.1:{server.server_port}")
+            yield Played(stack, folder, f"http://127.0.0.1:{server.server_port}", bot.url)
     server.stop()
+    bot.close()
     supervisor.stop()
 
 
-@pytest.mark.parametrize("path", sorted(EXAMPLES.rglob("*.yaml")), ids=lambda path: path.stem)
+def way(events: list[dict[str, Any]]) -> list[str]:
+    """The steps that ended, and what each came to, in order."""
+    return [f"{event['step']} {event['outcome']}" for event in events if event["event"] == "stepEnded"]
+
+
+@pytest.mark.parametrize("path", [*sorted(EXAMPLES.glob("*.yaml")), ANSWER], ids=lambda path: path.stem)
 def test_an_example_is_whole_by_itself(path: Path) -> None:
-    if path.name != "smoke.yaml":
-        assert parse(path.read_text(), path.name, call_variables=False).body.name
+    assert parse(path.read_text(), path.name, call_variables=False).body.name
 
 
 @pytest.mark.parametrize(
-    ("name", "to", "result"),
+    ("name", "to", "result", "steps"),
     [
-        ("appointment_reminder", "+15550307002", {"appointment": "confirmed"}),
-        ("appointment_reminder", "+15550307003", {"appointment": "cancelled"}),
-        ("appointment_reminder", QUIET, {"appointment": "no_answer"}),
-        ("payment_reminder", "+15550307004", {"paid": "by_card", "identified": True}),
-        ("payment_reminder", QUIET, {"paid": "not_yet"}),
-        ("survey", "+15550307005", {"score": "5", "again": "1", "calls": "12"}),
-        ("survey", QUIET, {"score": "", "again": "", "calls": ""}),
-        ("alert", "+15550307002", {"acknowledged": True, "by": "+15550307002"}),
-        ("alert", "+15550307003", {"acknowledged": False, "reason": "refused"}),
-        ("voice_bot", QUIET, {"handled_by": "person"}),
+        (
+            "appointment_reminder", "+15550307002", {"appointment": "confirmed"},
+            "greet done, ask done, confirmed done, confirmed_end done",
+        ),
+        (
+            "appointment_reminder", "+15550307003", {"appointment": "cancelled"},
+            "greet done, ask done, cancelled done, cancelled_end done",
+        ),
+        (
+            "appointment_reminder", QUIET, {"appointment": "no_answer"},
+            "greet done, ask timeout, no_answer done",
+        ),
+        (
+            "payment_reminder", "+15550307004", {"paid": "by_card", "identified": True},
+            "greet done, pin done, check done, tell done, promise done, card done",
+        ),
+        ("payment_reminder", QUIET, {"paid": "not_yet"}, "greet done, pin timeout, bye done"),
+        (
+            "survey", "+15550307005", {"score": "5", "again": "1", "calls": "12"},
+            "greet done, score done, again done, calls done, thanks done, end done",
+        ),
+        (
+            "survey", QUIET, {"score": "", "again": "", "calls": ""},
+            "greet done, score timeout, again timeout, calls timeout, thanks done, end done",
+        ),
+        (
+            "alert", "+15550307002", {"acknowledged": True, "by": "+15550307002"},
+            "say_it done, ask done, taken failed, thanks done, taken_end done",
+        ),
+        (
+            "alert", "+15550307003", {"acknowledged": False, "reason": "refused"},
+            "say_it done, ask done, refused done",
+        ),
+        ("voice_bot", QUIET, {"handled_by": "person"}, "bot failed, sorry done, connect done, talked done"),
+        ("voice_bot_there", QUIET, {"handled_by": "person"}, "bot done, what_next done, connect done, talked done"),
     ],
-)
-def test_an_example_comes_to_its_result(played: Played, name: str, to: str, result: dict[str, Any]) -> None:
+)  # fmt: skip
+def test_an_example_comes_to_its_result_by_its_steps(
+    played: Played, name: str, to: str, result: dict[str, Any], steps: str
+) -> None:
     resource, events = played.call(name, to)
     assert (resource["status"], resource.get("flowResult")) == ("Completed", result), (resource, events)
+    assert way(events) == steps.split(", ")
+    assert [event["event"] for event in events[-2:]] == ["hangup", "ended"]
 
 
 @pytest.mark.parametrize(
