@@ -189,9 +189,12 @@ def _recorded(step: Step, result: Executed, document: FlowDocument, mark: str) -
 
 
 def _bridged(result: Executed) -> Settled:
-    """By `originate_disposition` (trace flow_bridge_and_transfer): SUCCESS, or why nobody was reached."""
+    """By `originate_disposition` (trace flow_bridge_and_transfer): SUCCESS, or why nobody was reached.
+
+    switch_ivr_originate.c itself writes "call accepted" for a leg that was reached.
+    """
     disposition = result.variables.get("originate_disposition", "")
-    if disposition in ("SUCCESS", ""):
+    if disposition in ("SUCCESS", "call accepted", ""):
         return Settled(DONE, result.variables.get("bridge_hangup_cause", ""))
     if disposition in _BUSY:
         return Settled("busy", disposition)

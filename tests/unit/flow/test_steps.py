@@ -328,6 +328,8 @@ def test_a_bridge_leaves_the_channel_to_the_flow_as_recorded_in_flow_bridge_and_
 
 def test_a_bridge_to_nowhere_breaks_the_flow() -> None:
     turn = resume(begin(BRIDGE, {"agent": "+15550100777"}).state, DONE)
+    reached = resume(turn.state, Executed("_none_", {"originate_disposition": "call accepted"}))
+    assert reached.left[0].outcome == "done"
     bad = resume(turn.state, Executed("_none_", {"originate_disposition": "INVALID_GATEWAY"}))
     assert broke(bad) == "bridge failed: INVALID_GATEWAY"
 
