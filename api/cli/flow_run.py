@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from fsbridge.flow.model import FlowDocument
+from fsbridge.flow.source import read
+
 USAGE = 2
 NUMBER = "+15550399000"
 PLACED_S = 600.0
@@ -30,6 +33,10 @@ def register(flows: typer.Typer) -> None:
         ] = "live_person",
         var: Annotated[list[str] | None, typer.Option("--var", help="NAME=VALUE, a variable of the call")] = None,
         analyse: Annotated[bool, typer.Option("--analyse", help="find out who answered before the flow runs")] = False,
+        verdict: Annotated[
+            str | None,
+            typer.Option("--verdict", help="begin where a call with this verdict does, without finding it out"),
+        ] = None,
         speed: Annotated[
             float | None,
             typer.Option("--speed", min=0.1, max=10, help="1 is real time; 10, or 3 for flows that listen"),
@@ -49,7 +56,10 @@ def register(flows: typer.Typer) -> None:
             document = parse(text, str(path))
             # What a detector needs of real time is as much more of a flow's own.
             speed = speed or (3.0 if document.listens or analyse else 10.0)
-            resource, events = _play(path, text, far_end, _variables(var or []), analyse, speed)
+            in_json = path.suffix == ".json"
+            if verdict is not None:
+                text, in_json = _begun(text, document, verdict, analyse), True
+            resource, events = _play(path, text, in_json, far_end, _variables(var or []), analyse, speed)
         except (FlowInvalid, FarEndError) as error:
             for problem in error.problems:
                 typer.echo(problem, err=True)
@@ -91,8 +101,22 @@ def _variables(pairs: list[str]) -> dict[str, Any]:
     return found
 
 
+def _begun(text: str, document: FlowDocument, verdict: str, analyse: bool) -> str:
+    """The document as JSON, where a call without a verdict begins as one with this verdict does. Raises ValueError."""
+    if verdict not in VERDICTS:
+        raise ValueError(f"--verdict {verdict!r}: there are {', '.join(VERDICTS)}")
+    if analyse:
+        raise ValueError("--verdict and --analyse: give one of them")
+    value = read(text).value
+    if isinstance(value.get("entry"), dict):
+        # The two change places: a step that only the default leads to stays one that is reached.
+        first, default = (document.body.steps[document.entry(who)].id for who in (verdict, ""))
+        value["entry"] |= {"default": first, verdict: default}
+    return json.dumps(value)
+
+
 def _play(
-    path: Path, text: str, far_end: str, variables: dict[str, Any], analyse: bool, speed: float
+    path: Path, text: str, in_json: bool, far_end: str, variables: dict[str, Any], analyse: bool, speed: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     from fsbridge.simulator.fasttime import FastTime
 
@@ -108,7 +132,7 @@ def _play(
     with embedded([answers], clock=time, audio_dir=audio if audio.is_dir() else None) as running:
         client = Client(running.url, running.org, running.key)
         flow = new_uuid()
-        client.put_flow(flow, text, path.suffix == ".json")
+        client.put_flow(flow, text, in_json)
         time.go(speed)
         request: dict[str, Any] = {"destinationNumber": NUMBER, "variables": variables}
         if analyse:

@@ -198,9 +198,24 @@ def test_examples_are_copied_out_and_played_in_fast_time(tmp_path: Path) -> None
     assert "ask (menu) → done" in done.stdout
 
 
+def test_a_flow_is_tried_from_the_entry_of_a_verdict() -> None:
+    command = [sys.executable, "-m", "api", "flows", "run", str(EXAMPLES / "appointment_reminder.yaml"), "--json"]
+    command += ["--verdict", "answering_machine", "--far-end", "live_person"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    told = json.loads(done.stdout)
+    assert told["call"]["flowResult"] == {"appointment": "left_word"}
+    assert way(told["events"]) == ["leave_word done", "left done"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [(["--far-end", "nobody"], "there is no far end 'nobody'"), (["--var", "x"], "write NAME=VALUE")],
+    [
+        (["--far-end", "nobody"], "there is no far end 'nobody'"),
+        (["--var", "x"], "write NAME=VALUE"),
+        (["--verdict", "robot"], "there are live_person, answering_machine, unknown"),
+        (["--verdict", "unknown", "--analyse"], "give one of them"),
+    ],
 )
 def test_what_cannot_be_played_is_said(tmp_path: Path, arguments: list[str], said: str) -> None:
     command = [sys.executable, "-m", "api", "flows", "run", str(EXAMPLES / "survey.yaml"), *arguments]
