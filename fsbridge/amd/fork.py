@@ -17,6 +17,9 @@ BUG_NAME = "fsbridge_amd"
 EARS_NAME, BOT_NAME = "fsbridge_ears", "fsbridge_bot"
 """The taps of a flow that listens, and of a voice bot."""
 
+MAX_METADATA = 8_000
+"""mod_audio_fork copies it into a buffer of 8,192 bytes, and does not end what fills it."""
+
 SUBSCRIBED = tuple(
     f"mod_audio_fork::{word}"
     for word in ("connect", "connect_failed", "disconnect", "buffer_overrun", "transcription", "json")
@@ -63,7 +66,10 @@ def bot_command(channel: str, url: str, rate: str, metadata: object) -> str:
     checked = Tap(url, BOT_NAME, "").command(channel).split(" ")[3]
     if rate not in ("8k", "16k"):
         raise ValueError(f"rate: {rate!r} is neither 8k nor 16k")
-    return f"uuid_audio_fork {channel} start {checked} mono {rate} {BOT_NAME} {wordless(metadata)}"
+    words = wordless(metadata)
+    if len(words) > MAX_METADATA:
+        raise ValueError(f"metadata: longer than {MAX_METADATA} characters as JSON")
+    return f"uuid_audio_fork {channel} start {checked} mono {rate} {BOT_NAME} {words}"
 
 
 def text_command(channel: str, message: object) -> str:

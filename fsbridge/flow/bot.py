@@ -110,6 +110,8 @@ def _command(body: str) -> Mapping[str, Any]:
         command = json.loads(body)
     except (ValueError, RecursionError) as error:
         raise ValueError("a command is a JSON object") from error
+    if isinstance(command, dict) and command.get("type") == "json" and isinstance(command.get("data"), dict):
+        command = command["data"]  # newer builds of mod_audio_fork pass a `json` frame on whole
     if not isinstance(command, dict) or not isinstance(command.get("command"), str):
         raise ValueError('a command is a JSON object with the key "command"')
     return command

@@ -38,6 +38,12 @@ def test_the_commands_as_recorded_in_two_taps() -> None:
     assert sent == f'uuid_audio_fork {CHANNEL} send_text fsbridge_bot {{"event":"dtmf","digit":"5"}}'
 
 
+def test_metadata_stay_within_the_modules_buffer() -> None:
+    assert fork.bot_command(CHANNEL, "ws://a/", "8k", "x" * 7_998)
+    with pytest.raises(ValueError, match="longer than 8000"):
+        fork.bot_command(CHANNEL, "ws://a/", "8k", "x" * 8_000)
+
+
 @pytest.mark.parametrize(("url", "rate"), [("ws://a b/", "8k"), ("http://a/", "8k"), ("ws://a/", "8k mono")])
 def test_nothing_else_enters_the_command(url: str, rate: str) -> None:
     with pytest.raises(ValueError, match=r"tap url|rate"):

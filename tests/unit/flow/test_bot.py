@@ -75,6 +75,10 @@ def test_variables_go_to_the_flow() -> None:
     assert finish.result.end is StreamEnd.DONE
 
 
+def test_a_frame_of_newer_builds_comes_whole() -> None:
+    assert bot.hear(part(), '{"type": "json", "data": {"command": "done"}}') == says(part(), command="done")
+
+
 def test_transfer_and_hangup() -> None:
     (effect,) = says(part(), command="transfer", extension="1000")[1]
     assert isinstance(effect, bot.Depart)
