@@ -71,10 +71,11 @@ def svg(sounding: Sounding | None, marks: Sequence[Mark]) -> str:
     parts += _scale(seconds)
     for mark in marks[:MAX_MARKS]:
         x = min(max(mark.at_s / seconds, 0.0), 1.0) * (WIDTH - 2) + 1
+        text_x = min(max(x, 8.0), WIDTH - 8.0)
         parts.append(
             f'<g class="mark {escape(mark.kind)}"><title>{escape(mark.title)}</title>'
             f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{HEIGHT - 14}"/>'
-            f'<text x="{min(max(x, 8.0), WIDTH - 8.0):.1f}" y="{_TOP - 4}" text-anchor="middle">'
+            f'<text x="{text_x:.1f}" y="{_TOP - 4}" text-anchor="middle">'
             f"{mark.number}</text></g>"
         )
     parts.append("</svg>")
