@@ -69,6 +69,7 @@ class Ears:
         """Listen again."""
         if self._open:
             self.failure = ""
+            self.hearing.restart()  # a new tap's clock begins anew
             self.tapping.beside("start_ears", self._start)
 
     def mark(self) -> None:

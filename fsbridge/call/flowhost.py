@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fsbridge.amd import fork
 from fsbridge.call.ears import Ears, Fingerprint, Tapping
 from fsbridge.call.flowrun import FlowNews, FlowRun, Outside
-from fsbridge.call.inputs import FlowEnded
+from fsbridge.call.inputs import FlowEnded, FlowResult
 from fsbridge.call.model import Call
 from fsbridge.call.switch import Switch
 from fsbridge.call.timeline import Timeline
@@ -21,7 +21,9 @@ from fsbridge.esl.errors import CommandFailed
 from fsbridge.esl.events import Event
 from fsbridge.flow.actions import Dial, Fetch, Heard, Result
 from fsbridge.flow.interpreter import Facts, Left
-from fsbridge.flow.model import FlowDocument, Step
+from fsbridge.flow.model import FAILED, FlowDocument, Step
+
+CANNOT_RECORD = "DESTINATION_OUT_OF_ORDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,18 @@ class FlowHost:
             return None
         self._run.stop()
         return self._run.ended
+
+    def broken_by(self, cause: str) -> FlowEnded | None:
+        """The end of a flow whose step FreeSWITCH itself has given the channel up for; None where somebody hung up.
+
+        `record` hangs up with this cause when its file cannot be opened (mod_dptools).
+        """
+        step = self._running
+        if self._run.stopped or step is None or step.record is None or cause != CANNOT_RECORD:
+            return None
+        reason = "FreeSWITCH could not open the recording: flows.recordings_dir must be there and writable on the node"
+        self._end_step(step, FAILED, reason)
+        return FlowEnded(FlowResult.BROKE, f"step {step.id}: record failed: {reason}")
 
     def stop(self) -> None:
         """The channel is going: act no more."""

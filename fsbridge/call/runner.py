@@ -160,7 +160,10 @@ class CallRunner:
                 self._flow.on_event(item)
                 self._pass_flow_end()
             elif self._flow is not None:
+                broken = self._flow.broken_by(item.headers.get("Hangup-Cause", ""))
                 self._flow.stop()
+                if broken is not None:
+                    self._step(broken)
             translated = to_input(item)
             if translated is None:
                 return

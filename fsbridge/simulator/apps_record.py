@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fsbridge.simulator import sound
 from fsbridge.simulator.audio_lines import RATE
 from fsbridge.simulator.process import BREAK, DIGIT, HANGUP, App
-from fsbridge.simulator.recording import Recorder
+from fsbridge.simulator.recording import Recorder, can_open
 from fsbridge.simulator.wire import whole
 
 if TYPE_CHECKING:
@@ -21,6 +21,10 @@ def record(channel: Channel, argument: str) -> App:
     if not words:
         return ""
     limit, threshold, quiet_seconds = ((whole(word.lstrip("+")) or 0) for word in [*words[1:4], "", "", ""][:3])
+    if not can_open(channel.node.settings.recordings, words[0]):
+        # In no trace; FreeSWITCH's source (mod_dptools, record) gives the channel up.
+        channel.hang_up("DESTINATION_OUT_OF_ORDER", in_thread=True)
+        return ""
     recorder = Recorder(channel, words[0], limit, both=False, bug=False)
     channel.fire_codec()
     recorder.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,12 @@ def place(folder: str, path: str) -> str:
     root = Path(folder).resolve()
     wanted = (root / path).resolve()
     return str(wanted if wanted.is_relative_to(root) else root / Path(path).name)
+
+
+def can_open(folder: str, path: str) -> bool:
+    """Whether a recording could be begun there: FreeSWITCH makes no folders."""
+    file = place(folder, path)
+    return not file or (Path(file).parent.is_dir() and os.access(Path(file).parent, os.W_OK))
 
 
 class Recorder:

@@ -35,6 +35,7 @@ def far_ends() -> FarEndBook:
         "+15550107005": ["answer", {"silence": 2}, "hangup"],
         "+15550107006": ["answer", {"wait_dtmf": {"digits": 2, "seconds": 60}}, {"tone": {"hz": 620, "seconds": 1}},
                          {"silence": 600}],
+        "+15550107008": ["answer", {"silence": 1.5}, {"speak": "yes please"}, {"silence": 600}],
         "+15550107486": ["busy"],
         "+15550107777": [{"ring": 0.5}, "answer", {"silence": 3}, "hangup"],
     }  # fmt: skip
@@ -115,6 +116,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "bots_allow_ws": True,
                 "recordings_dir": str(recordings),
                 "recordings_url": "https://files.example/calls",
+                "asr_engine": "unimrcp",
+                "asr_grammar": "builtin/speech",
             },
             inbound=[{"key": "help", "org": ORG, "flow": inbound}],
         )
@@ -183,6 +186,32 @@ def test_the_far_end_is_recorded(house: House) -> None:
     assert result["ms"] > 500
     name = result["url"].rpartition("/")[2]
     assert (house.folder / "recordings" / name).stat().st_size > 1_000
+
+
+def test_a_recording_that_cannot_be_opened_is_a_flow_error_in_no_trace(house: House) -> None:
+    folder = house.folder / "recordings"
+    folder.rename(house.folder / "away")
+    try:
+        resource = house.call("  - {id: memo, record: {beep: false}}")
+    finally:
+        (house.folder / "away").rename(folder)
+    assert (resource["status"], resource["failureReason"]) == ("Failed", "flow_error"), resource
+    assert "step memo: record failed: FreeSWITCH could not open the recording" in resource["failureDetail"]
+    assert house.outcomes(resource) == [("memo", "failed")]
+
+
+@pytest.mark.parametrize(
+    ("step", "result"),
+    [
+        ("expect: {transcript: 'yes', timeout: 20}", "understood"),
+        ("expect: {transcript: 'no way', timeout: 20}", "other"),
+        ("gather: {variable: x, speech: {}, timeout: 20}", "understood"),
+    ],
+)
+def test_what_is_said_is_understood_by_the_nodes_recogniser_in_no_trace(house: House, step: str, result: str) -> None:
+    after = "  - {id: yes, end: {result: understood}}\n  - {id: no, end: {result: other}}"
+    resource = house.call(f"  - {{id: a, {step}, on: {{failed: no}}}}\n{after}", to="+15550107008")
+    assert resource["flowResult"] == result, (resource, house.timeline(resource))
 
 
 NO_ENGINE = "{text: hello, engine: cepstral}"
