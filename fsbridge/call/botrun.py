@@ -9,22 +9,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fsbridge.amd import fork
+from fsbridge.call.executor import BREAK_S, Executor
 from fsbridge.esl.errors import EslError
 from fsbridge.esl.events import Event
 from fsbridge.flow import bot, parts
 from fsbridge.flow.actions import Execute, OpenStream, Refused, Result, Streamed, StreamEnd
 from fsbridge.flow.model import FlowDocument
 from fsbridge.ids import ActionId, ChannelUuid, new_uuid
-
-if TYPE_CHECKING:
-    from fsbridge.call.flowrun import Executor
-
-
-BREAK_S = 2.0
-"""How long the end of what the bot had played is waited for when its part is over."""
 
 
 @dataclass(slots=True)

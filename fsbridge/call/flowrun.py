@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from fsbridge.call.botrun import BotRun
 from fsbridge.call.ears import Ears
+from fsbridge.call.executor import BREAK_S, Executor
 from fsbridge.call.inputs import FlowEnded, FlowResult
 from fsbridge.esl.errors import CommandFailed, EslError
 from fsbridge.esl.events import Event
@@ -38,31 +38,6 @@ from fsbridge.flow.actions import (
 from fsbridge.flow.interpreter import Facts, FlowState, Left, Turn
 from fsbridge.flow.model import FlowDocument
 from fsbridge.ids import ActionId, ChannelUuid, new_uuid
-
-BREAK_S = 2.0
-"""How long the end of an application that was broken off is waited for."""
-
-
-class Executor(Protocol):
-    """What a node does for a flow. Each raises EslError."""
-
-    def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
-        """Start an application on a channel."""
-
-    def break_off(self, channel: ChannelUuid) -> None:
-        """End what is being played or recorded, whatever waits behind it included."""
-
-    def call_back(self, channel: ChannelUuid) -> None:
-        """Take the channel out of a bridge or a conference and park it again."""
-
-    def start_bot(self, channel: ChannelUuid, stream: OpenStream) -> None:
-        """Fork the channel's audio to a bot."""
-
-    def tell_bot(self, channel: ChannelUuid, message: object) -> None:
-        """A text frame to the bot."""
-
-    def stop_bot(self, channel: ChannelUuid) -> None:
-        """End the bot's fork."""
 
 
 @dataclass(frozen=True, slots=True)

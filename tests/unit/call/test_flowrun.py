@@ -12,7 +12,8 @@ import pytest
 
 from amd_model.verdict import AmdEvent, EventKind, Heard, Sound, encode_event, encode_heard
 from fsbridge.call.ears import Ears, Tapping
-from fsbridge.call.flowrun import BREAK_S, FlowNews, FlowRun, Outside
+from fsbridge.call.executor import BREAK_S
+from fsbridge.call.flowrun import FlowNews, FlowRun, Outside
 from fsbridge.call.inputs import FlowResult
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.errors import CommandFailed
