@@ -33,6 +33,8 @@ import torch
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1  # mallopt(3)
 _KEEP_BYTES = 64 << 20
 
+LOG_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one of the three commands; returns the exit code."""
@@ -63,6 +65,7 @@ def _serve_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--drain-s", type=float, default=35.0, help="time to finish streams after SIGTERM")
     parser.add_argument("--keep-dir", type=Path, help="where recordings go that calls ask for; none are made without")
     parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of key=value")
+    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what is worth a line")
     parser.add_argument("--supervised", action="store_true", help="drain when standard input ends: the parent is gone")
     return parser
 
@@ -86,7 +89,7 @@ def _serve(options: argparse.Namespace) -> int:
     from amd_model import checkpoint
     from amd_model.server import AmdServer, ServeSettings
 
-    _log_to_stderr(options.log_json)
+    _log_to_stderr(options.log_json, LOG_LEVELS[options.log_level])
     _use_one_thread()
     _keep_freed_memory()
     settings = ServeSettings(options.host, options.port, options.capacity, options.drain_s, options.keep_dir)
@@ -130,7 +133,7 @@ def _keep_freed_memory() -> None:
         return
 
 
-def _log_to_stderr(as_json: bool) -> None:
+def _log_to_stderr(as_json: bool, level: int) -> None:
     """Standard output is for the ready line."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if as_json else structlog.processors.LogfmtRenderer()
@@ -142,7 +145,7 @@ def _log_to_stderr(as_json: bool) -> None:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 

@@ -79,7 +79,12 @@ def embedded(
         try:
             kept = {"keep_audio_s": 60, "keep_audio_dir": str(folder / "audio"), "keep_audio_consent": True}
             document = {
-                "service": {"listen": "127.0.0.1:0", "data_dir": str(folder / "var"), "drain_timeout_s": 1},
+                "service": {
+                    "listen": "127.0.0.1:0",
+                    "data_dir": str(folder / "var"),
+                    "drain_timeout_s": 1,
+                    "log_level": "error",
+                },
                 "orgs": [{"id": org, "name": "embedded", "caller_id": CALLER_ID, "api_keys": [hash_key(key)]}],
                 "nodes": [{"name": "simulated", "port": simulator.port}],
                 "trunks": [{"name": "main", "gateways": ["carrier"]}],

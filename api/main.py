@@ -21,7 +21,7 @@ from api.app import build_app
 from api.server import ApiServer
 from fsbridge import logs
 from fsbridge.amd import fork, recordings
-from fsbridge.amd.workers import WorkerPool
+from fsbridge.amd.workers import COMMAND, WorkerPool
 from fsbridge.call import arrivals, reconcile, translate
 from fsbridge.call.effects import Notice
 from fsbridge.call.inbound import InboundService
@@ -86,7 +86,9 @@ class Service:
         box = load_box(secret.get_secret_value() if secret is not None else None, data_dir)
         self.store = SqliteStore(data_dir / "calls.db", box)
         self.outbox = Outbox(self.store, settings.webhooks, data_dir, self.supervisor, self.clock, self.metrics)
-        self.workers = WorkerPool(settings.amd, self.supervisor, self.clock)
+        logging = ("--log-level", settings.service.log_level)
+        as_json = ("--log-json",) if settings.service.log_format == "json" else ()
+        self.workers = WorkerPool(settings.amd, self.supervisor, self.clock, (*COMMAND, *logging, *as_json))
         self.registry = CallRegistry()
         events = NodeEvents(self._on_event, self._on_node_up, self._on_node_down)
         # Parked channels are of interest where calls come in only: the event is one more of every call.
