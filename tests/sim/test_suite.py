@@ -5,14 +5,31 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import structlog
+from click.testing import Result
+from typer.testing import CliRunner
+
+from api.cli import app
 
 pytestmark = pytest.mark.sim
 
 SMOKE = Path(__file__).resolve().parents[2] / "fsbridge" / "flow" / "examples" / "suites" / "smoke.yaml"
+
+
+@pytest.fixture
+def logging_restored() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def in_process(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["test", *arguments])
 
 
 def fsbridge_test(*arguments: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
@@ -20,10 +37,11 @@ def fsbridge_test(*arguments: str, seconds: float = 120) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
 
 
+@pytest.mark.usefixtures("logging_restored")
 def test_flows_test_flows(tmp_path: Path) -> None:
     junit, html = tmp_path / "report.xml", tmp_path / "report.html"
-    done = fsbridge_test(str(SMOKE), "--simulate", "--speed", "3", "--junit", str(junit), "--html", str(html))
-    assert done.returncode == 0, (done.stdout, done.stderr)
+    done = in_process(str(SMOKE), "--simulate", "--speed", "3", "--junit", str(junit), "--html", str(html))
+    assert done.exit_code == 0, done.output
     assert "4 of 4 as expected" in done.stdout
     suite = ElementTree.parse(junit).getroot().find("testsuite")
     assert suite is not None
@@ -51,12 +69,13 @@ calls:
 """
 
 
+@pytest.mark.usefixtures("logging_restored")
 def test_what_is_not_as_expected_is_told_and_fails(tmp_path: Path) -> None:
     (tmp_path / "flow.yaml").write_text("steps: [{id: a, pause: 1}]")
     (tmp_path / "suite.yaml").write_text(FAILING)
     junit, html = tmp_path / "report.xml", tmp_path / "report.html"
-    done = fsbridge_test(str(tmp_path / "suite.yaml"), "--simulate", "--junit", str(junit), "--html", str(html))
-    assert done.returncode == 1, (done.stdout, done.stderr)
+    done = in_process(str(tmp_path / "suite.yaml"), "--simulate", "--junit", str(junit), "--html", str(html))
+    assert done.exit_code == 1, done.output
     assert "status is Failed (busy: the call ended with USER_BUSY), expected Completed" in done.stdout
     suite = ElementTree.parse(junit).getroot().find("testsuite")
     assert suite is not None
