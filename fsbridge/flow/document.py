@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fsbridge.flow import expectation, parts, template
+from fsbridge.flow import expectation, faults, parts, template
 from fsbridge.flow.errors import FlowInvalid
+from fsbridge.flow.faults import Fault
 from fsbridge.flow.model import ENDS, KINDS, Defaults, Entries, FlowBody, FlowDocument, Step
-from fsbridge.flow.paths import Fault, idle_circles, unreached
+from fsbridge.flow.paths import idle_circles, unreached
 from fsbridge.flow.reading import FACTS, defines, entries, named, reads, sources, speeches, targets
 from fsbridge.flow.source import Path, Source, SourceError, read
-
-MAX_TOLD = 100
-"""Faults that are told of one document; a report is read by people, and by callers who get it in an error's body."""
 
 _PARTS: list[type[BaseModel]] = [FlowBody, Step, Entries]
 _PARTS += [
@@ -35,27 +33,22 @@ _ALONE = Defaults(recordings_dir="/recordings", asr_engine="asr", asr_grammar="d
 """For a document that is checked without a configuration: what one may provide is taken to be there."""
 
 _KEYS = sorted({name for part in _PARTS for name in part.model_fields})
-_WORDS = {
-    "missing": "is missing",
-    "model_type": "must be a mapping (key: value)",
-    "dict_type": "must be a mapping (key: value)",
-    "tuple_type": "must be a list",
-    "string_type": "must be text; put a number in quotes",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_too_short": "is empty",
-}
 _NAME_HINT = "begins with a letter and has only letters, digits, _ and - (at most 64 characters)"
+_VARIABLE_HINT = "begins with a letter and has only letters, digits and _ (at most 64 characters)"
+_WORD_HINT = "has only letters, digits and _ . - (at most 64 characters)"
 _PATTERN_HINTS = {
-    "id": _NAME_HINT,
-    "next": _NAME_HINT,
-    "variable": "begins with a letter and has only letters, digits and _ (at most 64 characters)",
-    "voice": "has only letters, digits and _ . - (at most 64 characters)",
-    "engine": "has only letters, digits and _ . - (at most 64 characters)",
+    **dict.fromkeys(("id", "next", "goto", "entry", *Entries.model_fields), _NAME_HINT),
+    **dict.fromkeys(("voice", "engine", "trunk", "profile", "dialplan", "context", "secret", "name"), _WORD_HINT),
+    "variable": _VARIABLE_HINT,
+    "language": "two small letters, such as en or de",
     "terminators": "has only digits, * and # (at most 12)",
+    "dtmf": "has only digits, * and # (at most 32)",
     "pattern": "a regular expression of at most 60 of the characters 0-9 * # [ ] ( ) | ? + ^ - and \\d",
-    "hangup": "a hang-up cause of FreeSWITCH, such as NORMAL_CLEARING",
+    "grammar": "has only letters, digits and _ . / - (at most 200 characters)",
+    "file": "a path inside the folder of reference recordings: letters, digits and _ . / -",
+    **dict.fromkeys(("hangup", "cause"), "a hang-up cause of FreeSWITCH, such as NORMAL_CLEARING"),
 }
+_KEY_HINTS = {"choices": "1 to 8 of digits, * and #", "headers": "a header's name: letters, digits and -"}
 
 
 def parse(
@@ -75,31 +68,19 @@ def parse(
     try:
         body = FlowBody.model_validate(raw)
     except ValidationError as error:
-        faults = [*_misshapen(error, read_source), *_meaning_of_good_steps(raw, defaults)]
-        raise FlowInvalid(_told(faults, read_source, source)) from error
-    faults = list(_meaning(body, defaults, call_variables))
-    if faults:
-        raise FlowInvalid(_told(faults, read_source, source))
+        found = [*_misshapen(error, read_source), *_meaning_of_good_steps(raw, defaults)]
+        raise FlowInvalid(tuple(faults.told(found, read_source, source, _where))) from error
+    found = list(_meaning(body, defaults, call_variables))
+    if found:
+        raise FlowInvalid(tuple(faults.told(found, read_source, source, _where)))
     return FlowDocument(body=body, version=hashlib.sha256(text.encode()).hexdigest()[:16], defaults=defaults)
-
-
-def _told(faults: Sequence[Fault], read_source: Source, source: str) -> tuple[str, ...]:
-    """Faults in the order of the text; a place is a path whose field is said in words, behind the step's name."""
-    lines = sorted((read_source.line(path), number) for number, (path, _) in enumerate(faults))
-    told = tuple(
-        f"{source}:{line}: {_where(read_source.value, *faults[number])}" for line, number in lines[: MAX_TOLD + 1]
-    )
-    if len(lines) > MAX_TOLD:
-        told = (*told[:MAX_TOLD], f"{source}: and {len(lines) - MAX_TOLD} more")
-    return told
 
 
 def _where(raw: Any, path: Path, what: str) -> str:
     in_step = len(path) > 1 and path[0] == "steps" and isinstance(path[1], int)
-    field = ".".join(str(part)[:64] for part in (path[2:] if in_step else path))
+    field = faults.field_of(path[2:] if in_step else path)
     step = _step_name(raw, path[1]) if in_step else ""
-    # Keys and ids are anybody's text: none of it may steer a terminal or forge a line of a log.
-    return "".join(c if c.isprintable() else "?" for c in (f"{step}{field}: {what}" if field else f"{step}{what}"))
+    return f"{step}{field}: {what}" if field else f"{step}{what}"
 
 
 def _step_name(raw: Any, number: Any) -> str:
@@ -128,13 +109,11 @@ def _misshapen(error: ValidationError, read_source: Source) -> Iterator[Fault]:
 
 
 def _in_words(found: Any, path: Path) -> str:
-    kind, message = found["type"], str(found["msg"]).removeprefix("Value error, ")
+    kind = found["type"]
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(str(path[-1]), _KEYS, 1)
-        return "no such key" + (f"; did you mean {near[0]}?" if near else "")
+        return faults.no_such_key((str(path[-1]),), _KEYS)
     if kind == "string_pattern_mismatch":
-        hint = _PATTERN_HINTS.get(str(path[-1]), _NAME_HINT)
-        return f"{str(found['input'])[:60]!r} is not allowed: {hint}"
+        return f"{str(found['input'])[:60]!r} is not allowed: {_hint(found, path)}"
     if kind == "missing" and path == ("steps",):
         return "is missing; a flow is a mapping with the key steps"
     if kind in ("model_type", "dict_type") and len(path) == 2 and path[0] == "steps":
@@ -143,7 +122,16 @@ def _in_words(found: Any, path: Path) -> str:
         bounds = found["ctx"]
         limit = f"at most {bounds['max_length']}" if kind == "too_long" else f"at least {bounds['min_length']}"
         return f"has {bounds['actual_length']} entries; it may have {limit}"
-    return _WORDS.get(kind, message[:1].lower() + message[1:])
+    return faults.in_words(found)
+
+
+def _hint(found: Any, path: Path) -> str:
+    """What would be right in the place of a text that its grammar refuses."""
+    if found["loc"][-1] == "[key]":
+        return _KEY_HINTS.get(str(path[-2]) if len(path) > 1 else "", _VARIABLE_HINT)
+    if len(path) > 1 and path[-2] in ("on", "choices"):
+        return _NAME_HINT
+    return _PATTERN_HINTS.get(str(path[-1]), faults.in_words(found))
 
 
 def _meaning_of_good_steps(raw: Any, defaults: Defaults) -> Iterator[Fault]:

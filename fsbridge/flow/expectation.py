@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from fsbridge.flow.parts import Part, Short, WaitSeconds
+from fsbridge.flow.parts import Part, Short, WaitSeconds, a_pattern
 
 MAX_UNBOUNDED = 2
 _COSTLY = re.compile(r"\)[*+{]|\\[1-9]|\(\?P=")
@@ -93,10 +93,7 @@ class Expectation(Part):
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
         if value is not None:
-            try:
-                re.compile(value)
-            except re.error as error:
-                raise ValueError(f"is no regular expression: {error}") from error
+            a_pattern(value)
             if _COSTLY.search(value) or len(_UNBOUNDED.findall(value)) > MAX_UNBOUNDED:
                 raise ValueError(
                     f"could take for ever to look for: no repeated groups, no back references, at most "

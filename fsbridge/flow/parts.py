@@ -46,6 +46,14 @@ def _known_cause(value: str) -> str:
 HangupCause = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,47}$"), AfterValidator(_known_cause)]
 
 
+def a_pattern(text: str) -> None:
+    """Raises ValueError for what is no regular expression."""
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"is no regular expression: {error}") from error
+
+
 class Part(BaseModel):
     """Frozen, exact, and nothing that it does not know."""
 
@@ -133,10 +141,7 @@ class Gather(Prompted):
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
         if value is not None:
-            try:
-                re.compile(value)
-            except re.error as error:
-                raise ValueError(f"is no regular expression: {error}") from error
+            a_pattern(value)
         return value
 
     @model_validator(mode="after")

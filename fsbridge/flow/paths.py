@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from fsbridge.flow.faults import Fault
 from fsbridge.flow.model import FlowBody, Step
 from fsbridge.flow.reading import entries, falls_through, targets
-from fsbridge.flow.source import Path
-
-Fault = tuple[Path, str]
 
 
 def unreached(body: FlowBody, places: Mapping[str, int]) -> Iterator[Fault]:

@@ -129,10 +129,6 @@ class Line:
                         found.append(Utterance(word.start - offset, word.end - offset, word.text))
         return sorted(found, key=lambda word: word.end)
 
-    def last_end(self) -> int:
-        """The sample after the last one that was played or is planned; 0 when nothing ever was."""
-        return self._pieces[-1][1] if self._pieces else 0
-
     def read(self, start: int, samples: int) -> bytes:
         """The `samples` from `start` on."""
         end = start + samples

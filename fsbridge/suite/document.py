@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow import template
+from fsbridge.flow.faults import Fault, field_of, in_words, no_such_key, told
 from fsbridge.flow.source import Path, Source, SourceError, read
 from fsbridge.ids import is_uuid
 from fsbridge.suite.model import FLOW_SCHEME, MAX_PLACED, Environment, Outcome, SuiteBody, SuiteCall
 
-MAX_TOLD = 100
 SIMULATED = "simulated"
 """The environment of a simulation that names none."""
 _ENVIRONMENT = "environment"
@@ -34,24 +34,12 @@ _KEYS = sorted(
         for name, found in shape.model_fields.items()
     }
 )
-_WORDS = {
-    "missing": "is missing",
-    "model_type": "must be a mapping (key: value)",
-    "dict_type": "must be a mapping (key: value)",
-    "tuple_type": "must be a list",
-    "string_type": "must be text; put a number in quotes",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "string_too_short": "is empty",
-}
 _HINTS = {
     "url": "the service's base address, such as https://calls.example.com",
     "key_env": "the name of an environment variable, such as FSBRIDGE_KEY",
     "callerId": "up to 15 digits, with or without +",
     "[key]": "a name has letters, digits and _ only, and begins with a letter",
 }
-
-Fault = tuple[Path, str]
 
 
 class SuiteInvalid(FsbridgeError):
@@ -72,7 +60,7 @@ class Suite:
 
     def told(self, faults: Sequence[Fault]) -> SuiteInvalid:
         """Faults found later, with their lines."""
-        return SuiteInvalid(_told(faults, self.text, self.source))
+        return SuiteInvalid(told(faults, self.text, self.source, _where))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +96,7 @@ def parse(text: str, source: str = "suite") -> Suite:
     try:
         body = SuiteBody.model_validate(found.value)
     except ValidationError as error:
-        raise SuiteInvalid(_told(list(_misshapen(error)), found, source)) from error
+        raise SuiteInvalid(told(list(_misshapen(error)), found, source, _where)) from error
     suite = Suite(body, source, found)
     faults = list(_meaning(body))
     if faults:
@@ -252,35 +240,24 @@ def _misshapen(error: ValidationError) -> Iterator[Fault]:
 
 
 def _in_words(found: Any, path: Path) -> str:
-    kind, message = found["type"], str(found["msg"]).removeprefix("Value error, ")
+    kind = found["type"]
     last = str(path[-1]) if path else ""
     if kind == "extra_forbidden":
-        near = difflib.get_close_matches(last, _KEYS, 1) or difflib.get_close_matches(_camel(last), _KEYS, 1)
-        return "no such key" + (f"; did you mean {near[0]}?" if near else "")
+        return no_such_key((last, _camel(last)), _KEYS)
     if kind == "string_pattern_mismatch":
-        return f"{str(found['input'])[:60]!r} is not allowed: {_HINTS.get(last, message[:1].lower() + message[1:])}"
-    return _WORDS.get(kind, message[:1].lower() + message[1:])
+        return f"{str(found['input'])[:60]!r} is not allowed: {_HINTS.get(last, in_words(found))}"
+    return in_words(found)
 
 
 def _camel(name: str) -> str:
     return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
 
 
-def _told(faults: Sequence[Fault], text: Source, source: str) -> list[str]:
-    """In the order of the text, bounded."""
-    lines = sorted((text.line(path), number) for number, (path, _) in enumerate(faults))
-    told = [f"{source}:{line}: {_where(text.value, *faults[number])}" for line, number in lines[:MAX_TOLD]]
-    if len(lines) > MAX_TOLD:
-        told.append(f"{source}: and {len(lines) - MAX_TOLD} more")
-    return told
-
-
 def _where(raw: Any, path: Path, what: str) -> str:
     in_call = len(path) > 1 and path[0] == "calls" and isinstance(path[1], int)
-    field_ = ".".join(str(part)[:64] for part in (path[2:] if in_call else path))
+    field_ = field_of(path[2:] if in_call else path)
     call = f"call {_call_name(raw, path[1])}: " if in_call else ""
-    # Names are anybody's text: none of it may steer a terminal or forge a line of a log.
-    return printable(f"{call}{field_}: {what}" if field_ else f"{call}{what}")
+    return f"{call}{field_}: {what}" if field_ else f"{call}{what}"
 
 
 def _call_name(raw: Any, number: Any) -> str:
@@ -289,11 +266,6 @@ def _call_name(raw: Any, number: Any) -> str:
     except (KeyError, IndexError, TypeError):
         name = None
     return name[:64] if isinstance(name, str) else str(number + 1)
-
-
-def printable(text: str) -> str:
-    """The text without what could steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def as_json(value: Any) -> str:

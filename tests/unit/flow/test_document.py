@@ -224,6 +224,24 @@ def test_faults_of_every_kind_of_step_name_their_place(steps: str, expected: str
 
 
 @pytest.mark.parametrize(
+    ("steps", "hint"),
+    [
+        ("{id: a, expect: {dtmf: x}}", "expect.dtmf: 'x' is not allowed: has only digits, * and #"),
+        ("{id: a, menu: {choices: {x: a}}}", "is not allowed: 1 to 8 of digits"),
+        ("{id: a, set: {1x: 1}}", "is not allowed: begins with a letter and has only letters, digits and _"),
+        ("{id: a, bridge: {to: '+1', trunk: 'a b'}}", "bridge.trunk: 'a b' is not allowed: has only letters"),
+        ("{id: a, request: {url: 'https://h/', headers: {'a b': c}}}", "is not allowed: a header's name"),
+        ("{id: a, say: {value: '1', language: english}}", "is not allowed: two small letters"),
+        ("{id: a, pause: 1, on: {done: '1'}}", "on.done: '1' is not allowed: begins with a letter"),
+        ("{id: a, hangup: bye}", "hangup: 'bye' is not allowed: a hang-up cause"),
+    ],
+)
+def test_what_a_grammar_refuses_is_told_by_its_own_rule(steps: str, hint: str) -> None:
+    found = problems(f"steps: [{steps}]")
+    assert any(hint in problem for problem in found), found
+
+
+@pytest.mark.parametrize(
     ("head", "expected"),
     [
         ("entry: {live_person: x}", "f.yaml:1: entry.live_person: there is no step 'x'"),
