@@ -23,9 +23,9 @@ WINDOW: Final = 320
 BANDS: Final = 16
 
 THRESHOLD: Final = 0.75
-"""From here on it is the same recording. Measured on 250 sentences of 150 voices: through µ-law or GSM, 20 dB softer,
-2 % faster or with noise 20 dB below, the same recording scores 0.89 and more; the same voice with other words 0.65
-and less, other voices 0.60 and less."""
+"""From here on it is the same recording. `training.likeness`, 250 sentences of 107 voices: through µ-law or GSM,
+20 dB softer or 2 % faster the same recording scores 0.93 and more, with noise 20 dB below 0.99 in nineteen of twenty
+(the faintest 0.71); the same voice with other words 0.57 and less, other voices 0.45 and less."""
 CANDIDATES: Final = 6
 MIN_FRAMES: Final = 25
 """Half a second: of less nobody could tell."""
@@ -80,8 +80,7 @@ def fingerprints(sounds: Floats) -> Fingerprint:
 def find(reference: Fingerprint, heard: Fingerprint) -> Match:
     """Where in `heard` the whole of `reference` fits best, whatever its level; score 0 when it is not long enough.
 
-    A reference shorter than `MIN_FRAMES` or without any change in it (a tone, silence) matches nothing. Ten minutes
-    are searched for ten seconds in some 0.3 s.
+    A reference shorter than `MIN_FRAMES` or without any change in it (a tone, silence) matches nothing.
     """
     if len(reference) < MIN_FRAMES or len(reference) > len(heard):
         return NOTHING
