@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from api.errors import ErrorCode
 from api.faults import fault, refusal
-from fsbridge.flow.document import MAX_TOLD, parse
+from fsbridge.flow.document import parse
 from fsbridge.flow.errors import FlowInvalid
+from fsbridge.flow.faults import MAX_TOLD
 
 pytestmark = pytest.mark.unit
 
