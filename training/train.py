@@ -34,6 +34,8 @@ from training.manifest import ManifestError
 
 MOST_SKIPPED = 6
 """Ticks cut off an answer's beginning, in every second batch: the same answer, heard from later on."""
+LEVEL, TILT, BEND = 0.15, 0.25, 0.1
+"""How far a microphone's level and its response's tilt and bends vary: standard deviations in the features' 20 dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ class Config:
     def spec(self) -> ModelSpec:
         """The network's shape."""
         return ModelSpec(self.conv_channels, self.embedding, self.listening, self.hidden)
+
+
+_SHAPES = np.stack([np.cos(np.pi * k * np.linspace(0, 1, MELS)) for k in (1, 2, 3)]).astype(np.float32)
+"""[3, MELS]: a tilt and two bends over the bands."""
 
 
 class Trainable(Protocol):
@@ -109,7 +115,7 @@ def loss_of(net: Trainable, batch: dict[str, Tensor], dropout: float) -> tuple[T
 def batch_of(
     data: Shard, rows: np.ndarray[Any, Any], device: torch.device, random: np.random.Generator | None
 ) -> dict[str, Tensor]:
-    """Rows of a shard as tensors; with a generator, varied: level, tilt, a masked band, a later first sample."""
+    """Rows of a shard as tensors; with a generator, varied: level, response, a masked band, a later first sample."""
     skip = int(random.integers(1, MOST_SKIPPED + 1)) if random is not None and random.random() < 0.5 else 0
     feats = torch.from_numpy(data.features[rows, skip * FRAMES_PER_TICK :].astype(np.float32))
     first = data.first_word_ms[rows]
@@ -117,10 +123,10 @@ def batch_of(
     ends = (np.arange(ticks) + 1 + skip) * TICK_MS
     if random is not None:
         count = len(rows)
-        level = torch.from_numpy(random.normal(0, 0.15, (count, 1, 1)).astype(np.float32))
-        tilt = torch.from_numpy(random.normal(0, 0.15, (count, 1, 1)).astype(np.float32))
-        slope = torch.linspace(-1, 1, MELS)[None, None]
-        feats[:, :, :MELS] = torch.clamp(feats[:, :, :MELS] + level + tilt * slope, min=-2.0)
+        level = torch.from_numpy(random.normal(0, LEVEL, (count, 1, 1)).astype(np.float32))
+        sizes = random.normal(0, (TILT, BEND, BEND), (count, 3)).astype(np.float32)
+        response = torch.from_numpy(sizes @ _SHAPES)[:, None]
+        feats[:, :, :MELS] = torch.clamp(feats[:, :, :MELS] + level + response, min=-2.0)
         feats[:, :, MELS + 4] = torch.clamp(feats[:, :, MELS + 4] + level[:, :, 0], min=-2.0)
         for row in np.flatnonzero(random.random(count) < 0.4):
             low = int(random.integers(0, MELS - 4))
