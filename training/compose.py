@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -164,6 +164,7 @@ def _int16(clip: Clip) -> NDArray[np.int16]:
 
 
 _EDGE: Final = SAMPLE_RATE // 25  # 40 ms: a consonant that the level does not show
+_INNER: Final = SAMPLE_RATE // 8  # 125 ms: more than a stop consonant
 
 
 class _Tape:
@@ -243,6 +244,25 @@ def _fluent(audio: Audio, longest: float) -> Audio:
     return audio[keep]
 
 
+def paced(audio: Audio, pauses: Iterable[float]) -> Audio:
+    """The same words with other silences between them: each of an eighth of a second and more lasts as ``pauses`` say.
+
+    Seconds; one that is not positive leaves a silence as it is. A synthesiser pauses alike after every sentence,
+    people and their greetings do not.
+    """
+    hits = np.flatnonzero(_active(audio))
+    parts, at = [], 0
+    for gap, pause in zip(np.flatnonzero(np.diff(hits) >= _INNER), pauses, strict=False):
+        begin, end = int(hits[gap]) + 1, int(hits[gap + 1])
+        if pause <= 0.0:
+            continue
+        wanted = int(pause * SAMPLE_RATE)
+        kept = min(wanted, end - begin)
+        parts += [audio[at : begin + kept // 2], np.zeros(wanted - kept, np.float32)]
+        at = end - (kept - kept // 2)
+    return np.concatenate((*parts, audio[at:]))
+
+
 class Composer:
     """Draws answers. A seed fixes them all, case by case, whatever the order they are asked in."""
 
@@ -296,6 +316,12 @@ class Composer:
         clip, audio = self.library.pick(kind, random, speaker)
         return clip, _fluent(audio, self.laws.hesitation) if clip.kind == "speech" else audio
 
+    def _paced(self, audio: Audio, random: Random, pause: Callable[[Random], float], share: float) -> Audio:
+        """In a share of training's clips, most silences between words drawn anew."""
+        if not self.laws.augment or random.random() >= share:
+            return audio
+        return paced(audio, (pause(random) if random.random() < 0.7 else 0.0 for _ in range(100)))
+
     def _factor(self, random: Random) -> float:
         return float(random.uniform(0.86, 1.16)) if self.laws.augment and random.random() < 0.6 else 1.0
 
@@ -329,7 +355,7 @@ class Composer:
         draw = random.random()
         if draw < 0.5 and library.by_kind["live"]:
             clip, audio = library.pick("live", random)
-            kind = "answer"
+            kind, audio = "answer", self._paced(audio, random, self.laws.breath, 0.3)
         else:
             clip, audio = self._read("speech", random)
             if draw < 0.72:
@@ -372,7 +398,7 @@ class Composer:
                 tape.say(self._start(tape, self._vary(hello, factor), random))
                 tape.wait(laws.pause(random) * 0.7)
                 first = False
-            audio = self._vary(audio, factor)
+            audio = self._vary(self._paced(audio, random, laws.pause, 0.5), factor)
             tape.say(self._start(tape, audio, random) if first else audio)
             if tape.turn_end - tape.first_word < 3.0 * SAMPLE_RATE and random.random() < 0.5:
                 tape.wait(laws.pause(random))
@@ -520,4 +546,4 @@ def _ticks(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(flags[: len(flags) // TICK_SAMPLES * TICK_SAMPLES].reshape(-1, TICK_SAMPLES).mean(axis=1) > 0.3)
 
 
-__all__ = ["DEV", "TRAIN", "Case", "Composer", "Laws", "Library", "draw_line", "silence"]
+__all__ = ["DEV", "TRAIN", "Case", "Composer", "Laws", "Library", "draw_line", "paced", "silence"]

@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from amd_model.spec import SAMPLE_RATE
 from amd_model.verdict import Verdict
 from tests.unit.training import corpus
 from training import compose
@@ -119,3 +120,20 @@ def test_silence_at_a_clips_ends_is_no_part_of_a_pause():
     spoken = np.flatnonzero(tape.spoken)
     assert np.diff(spoken).max() / 8_000 == pytest.approx(0.5 + 2 * 0.04, abs=0.045)
     assert tape.first_word <= 0.06 * 8_000
+
+
+def _two_words(gap_s):
+    word = 0.2 * np.sin(np.arange(SAMPLE_RATE) * 2 * np.pi * 200 / SAMPLE_RATE).astype(np.float32)
+    return np.concatenate((word, np.zeros(int(gap_s * SAMPLE_RATE), np.float32), word))
+
+
+@pytest.mark.parametrize("pause", [0.3, 0.9])
+def test_silences_between_words_last_as_they_are_told(pause):
+    audio = compose.paced(_two_words(0.5), [pause])
+    assert len(audio) == pytest.approx((2 + pause) * SAMPLE_RATE, abs=0.05 * SAMPLE_RATE)
+    assert np.abs(audio).sum() == pytest.approx(np.abs(_two_words(0.5)).sum(), rel=1e-3)
+
+
+def test_short_silences_and_those_without_a_pause_stay():
+    for audio, pauses in ((_two_words(0.08), [1.0]), (_two_words(0.5), [0.0]), (_two_words(0.5), [])):
+        assert np.array_equal(compose.paced(audio, pauses), audio)
