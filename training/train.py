@@ -34,6 +34,8 @@ from training.manifest import ManifestError
 
 MOST_SKIPPED = 6
 """Ticks cut off an answer's beginning, in every second batch: the same answer, heard from later on."""
+SETTLED_MS = 1_300
+"""Silence after which the decision's even odds have fallen (1.2 s by default)."""
 LEVEL, TILT, BEND = 0.15, 0.25, 0.1
 """How far a microphone's level and its response's tilt and bends vary: standard deviations in the features' 20 dB."""
 
@@ -81,16 +83,24 @@ class Trainable(Protocol):
         """Class, speech and tone logits, and the state after them."""
 
 
-def tick_weights(first_word_ms: Tensor, ticks: int) -> Tensor:
-    """[B] → [B, ticks]. What counts is the time after the first word; before it only the prior can be known.
+def tick_weights(first_word_ms: Tensor, speech: Tensor, known: Tensor) -> Tensor:
+    """[B], [B, ticks·5] of 0 and 1, [B] of 0 and 1 → [B, ticks]. What counts is while a verdict may be due.
 
-    The weight depends on what can be heard (never on the label or on what comes later), so that the posterior
-    stays a probability.
+    Before the first word only the prior can be known; when all have been silent for ``SETTLED_MS`` the decision has
+    been taken. The weight depends on what can be heard (never on the label or on what comes later), so that the posterior
+    stays a probability. Where nobody wrote down who speaks when (``known`` is 0) no silence is counted.
     """
-    now = torch.arange(1, ticks + 1, device=first_word_ms.device)[None] * TICK_MS
-    since = now - first_word_ms[:, None]
-    weight = torch.where(since < 0, 0.15, torch.where(since < 5_000, 1.0, 0.4))
+    spoken = speech.reshape(len(speech), -1, FRAMES_PER_TICK).amax(dim=2) > 0.5
+    number = torch.arange(1, spoken.shape[1] + 1, device=speech.device)
+    last = torch.where(spoken, number, 0).cummax(dim=1).values
+    settled = (last > 0) & ((number - last) * TICK_MS > SETTLED_MS) & (known[:, None] > 0.5)
+    since = number * TICK_MS - first_word_ms[:, None]
+    weight = torch.where(since < 0, 0.15, torch.where(settled, 0.25, torch.where(since < 6_000, 1.0, 0.5)))
     return torch.where(first_word_ms[:, None] < 0, 0.4, weight)
+
+
+def _weights(batch: dict[str, Tensor]) -> Tensor:
+    return tick_weights(batch["first_word_ms"], batch["speech"], batch["known"]) * batch["heard"]
 
 
 def loss_of(net: Trainable, batch: dict[str, Tensor], dropout: float) -> tuple[Tensor, dict[str, float]]:
@@ -100,7 +110,7 @@ def loss_of(net: Trainable, batch: dict[str, Tensor], dropout: float) -> tuple[T
     ticks = classes.shape[1]
     target = batch["label"][:, None].expand(-1, ticks)
     per_tick = nn.functional.cross_entropy(classes.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
-    weight = tick_weights(batch["first_word_ms"], ticks) * batch["heard"]
+    weight = _weights(batch)
     main = (per_tick * weight).sum() / weight.sum()
     known = batch["known"][:, None]
     total = known.sum().clamp(min=1.0)
@@ -143,7 +153,7 @@ def batch_of(
 
 
 def dev_loss(net: AmdNet, data: Shard, device: torch.device) -> dict[str, float]:
-    """Mean losses and the share of ticks (from 0.5 s after the first word) whose likeliest class is right."""
+    """Mean losses and the share of ticks at which a verdict may be due whose likeliest class is right."""
     net.eval()
     sums = {"classes": 0.0, "speech": 0.0, "tone": 0.0}
     right = total = 0.0
@@ -153,7 +163,7 @@ def dev_loss(net: AmdNet, data: Shard, device: torch.device) -> dict[str, float]
             batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
             _, parts = loss_of(net, batch, 0.0)
             classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
-            weight = (tick_weights(batch["first_word_ms"], classes.shape[1]) * batch["heard"] > 0.3).float()
+            weight = (_weights(batch) > 0.3).float()
             right += float(((classes.argmax(-1) == batch["label"][:, None]) * weight).sum())
             total += float(weight.sum())
             batches += 1
@@ -172,7 +182,7 @@ def fit_temperature(net: AmdNet, data: Shard, device: torch.device) -> float:
             classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
             logits.append(classes.flatten(0, 1))
             targets.append(batch["label"][:, None].expand(-1, classes.shape[1]).flatten())
-            weights.append((tick_weights(batch["first_word_ms"], classes.shape[1]) * batch["heard"]).flatten())
+            weights.append(_weights(batch).flatten())
     every, target, weight = torch.cat(logits), torch.cat(targets), torch.cat(weights)
     grid = [0.6 + 0.05 * step for step in range(60)]
     losses = [
