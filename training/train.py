@@ -86,9 +86,9 @@ class Trainable(Protocol):
 def tick_weights(first_word_ms: Tensor, speech: Tensor, known: Tensor) -> Tensor:
     """[B], [B, ticks·5] of 0 and 1, [B] of 0 and 1 → [B, ticks]. What counts is while a verdict may be due.
 
-    Before the first word only the prior can be known; when all have been silent for ``SETTLED_MS`` the decision has
-    been taken. The weight depends on what can be heard (never on the label or on what comes later), so that the posterior
-    stays a probability. Where nobody wrote down who speaks when (``known`` is 0) no silence is counted.
+    Before the first word only the prior can be known; after ``SETTLED_MS`` of silence the decision has been taken.
+    The weight depends on what can be heard (never on the label or on what comes later), so that the posterior stays a
+    probability. Where nobody wrote down who speaks when (``known`` is 0) no silence is counted.
     """
     spoken = speech.reshape(len(speech), -1, FRAMES_PER_TICK).amax(dim=2) > 0.5
     number = torch.arange(1, spoken.shape[1] + 1, device=speech.device)
