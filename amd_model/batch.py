@@ -19,7 +19,8 @@ from amd_model.decision import DecisionState, decide
 from amd_model.hearing import Hearing
 from amd_model.serving import Floats, Ticker
 from amd_model.shadow import Comparison, Opinion, Shadow
-from amd_model.spec import CONTEXT_SAMPLES, TICK_MS, TICK_SAMPLES
+from amd_model.spec import CONTEXT_SAMPLES, MEASURES, NET_OUTPUTS, TICK_MS, TICK_SAMPLES
+from amd_model.tones import may_begin
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Heard
 
 CHUNK = 512
@@ -150,7 +151,7 @@ class BatchEngine:
         return True
 
     def _infer(self, chunk: Sequence[Analysis]) -> list[list[float]]:
-        """One tick of each stream: the rows of outputs that `amd_model.spec` describes."""
+        """One tick of each stream: rows of outputs as `amd_model.spec` describes them, and as `decide` wants them."""
         pcm = bytearray()
         for analysis in chunk:
             audio = analysis.audio
@@ -169,8 +170,13 @@ class BatchEngine:
         if self._shadow is not None:
             heard = [(analysis.opinion, analysis.options, analysis.ticks) for analysis in chunk if analysis.opinion]
             self._shadow.hear(samples, rows, heard)
-        result: list[list[float]] = outputs.tolist()
-        return result
+        # Making Python's numbers of all measures, and looking for tones among them, costs as much as the decision does.
+        rows_told: list[list[float]] = outputs[:, :NET_OUTPUTS].tolist()
+        begins = may_begin(outputs[:, MEASURES]).tolist()
+        for index, analysis in enumerate(chunk):
+            if begins[index] or analysis.hearing is not None or not analysis.state.tones.idle:
+                rows_told[index] = outputs[index].tolist()
+        return rows_told
 
 
 def _heard(

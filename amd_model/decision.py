@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from amd_model.spec import CLASSES, FRAMES_PER_TICK, HOP_MS, MEASURES, SPEECH, TICK_MS, TONE
+from amd_model.spec import CLASSES, FRAMES_PER_TICK, HOP_MS, MEASURES, NET_OUTPUTS, SPEECH, TICK_MS, TONE
 from amd_model.tones import Tone, ToneKind, ToneTracker
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
 
@@ -138,6 +138,8 @@ def decide(
 ) -> tuple[DecisionState, list[AmdEvent]]:
     """One tick (the ``OUTPUTS`` floats of ``spec``) → the state and what there is to tell, in time order.
 
+    The measures may be left out (``NET_OUTPUTS`` floats) where ``state.tones`` is idle and no tone may begin.
+
     ``tick_index`` counts from 0. After ``state.done`` nothing more is told. ``AmdEvent.at_ms`` is the end of
     the tick, except for a beep, where it is the beep's end (``beep_ms`` is its start).
     """
@@ -151,7 +153,11 @@ def decide(
         scale = 1.0 / (live + machine + fax + unknown)
         live, machine, fax, unknown = live * scale, machine * scale, fax * scale, unknown * scale
     state.posterior = (live, machine, fax, unknown)
-    tones = state.tones.feed(outputs[MEASURES], outputs[SPEECH], outputs[TONE])
+    if len(outputs) > NET_OUTPUTS:
+        tones = state.tones.feed(outputs[MEASURES], outputs[SPEECH], outputs[TONE])
+    else:
+        tones = []
+        state.tones.skip()
     if state.verdict is None:
         events = _first_verdict(state, tones, options, now)
         if events and (options.mode is Mode.FAST or state.verdict is not Verdict.ANSWERING_MACHINE):

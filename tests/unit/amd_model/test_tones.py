@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from amd_model.features import features
-from amd_model.spec import CONTEXT_SAMPLES, FRAMES_PER_TICK, MELS, TICK_SAMPLES
-from amd_model.tones import ToneKind, ToneTracker
+from amd_model.spec import CONTEXT_SAMPLES, FRAMES_PER_TICK, MELS, TICK_SAMPLES, TONE_MEASURES
+from amd_model.tones import ToneKind, ToneTracker, may_begin
 from training import signals
 from training.channel import band, coded
 
@@ -134,3 +136,40 @@ def test_active_while_it_sounds():
     assert not tracker.active
     tracker.feed(frame * FRAMES_PER_TICK)
     assert tracker.active
+
+
+@st.composite
+def ticks_near_the_thresholds(draw):
+    """[ticks, FRAMES_PER_TICK · TONE_MEASURES]: stretches that stand still, jump, fade and pair up."""
+    rows = []
+    for _ in range(draw(st.integers(1, 8))):
+        khz = draw(st.sampled_from([0.41, 0.425, 0.8, 1.1, 1.4, 2.1]))
+        share, second = draw(st.sampled_from([(0.1, 0.0), (0.6, 0.2), (0.73, 0.0), (0.95, 0.0), (0.55, 0.4)]))
+        level = draw(st.sampled_from([-1.5, 0.5, 1.2]))
+        fsk = draw(st.sampled_from([0.0, 0.0, 0.0, 0.85]))
+        for _ in range(draw(st.integers(1, 9))):
+            wobble = draw(st.sampled_from([0.0, 0.0, 0.001, 0.009, 0.012]))
+            rows.append((khz + wobble, share, khz * 1.5, second, level, fsk))
+    rows += [(0.0, 0.0, 0.0, 0.0, -2.0, 0.0)] * (-len(rows) % FRAMES_PER_TICK + FRAMES_PER_TICK)
+    return np.array(rows, np.float32).reshape(-1, FRAMES_PER_TICK * TONE_MEASURES)
+
+
+@given(ticks_near_the_thresholds())
+@settings(max_examples=400)
+def test_ticks_that_cannot_begin_a_tone_need_not_be_looked_at(ticks):
+    looks, skips = ToneTracker(), ToneTracker()
+    for row, worth in zip(ticks, may_begin(ticks), strict=True):
+        told = looks.feed(row.tolist())
+        if worth or not skips.idle:
+            assert skips.feed(row.tolist()) == told
+        else:
+            skips.skip()
+            assert told == []
+        assert (skips.idle, skips.active) == (looks.idle, looks.active)
+    assert skips.finish() == looks.finish()
+
+
+def test_a_batch_is_worth_a_look_where_something_may_begin():
+    silent = [0.0, 0.0, 0.0, 0.0, -2.0, 0.0] * FRAMES_PER_TICK
+    tonal = [0.8, 0.95, 1.2, 0.0, 1.0, 0.0] * FRAMES_PER_TICK
+    assert may_begin(np.array([silent, tonal, silent], np.float32)).tolist() == [False, True, False]
