@@ -12,7 +12,7 @@ help:
 	@echo "make demo      place simulated calls through the whole service (JSON=1: one JSON object a call)"
 	@echo "make test      lint, types and the whole suite with coverage"
 	@echo "make bench     measure, side by side with the peers; writes bench.json"
-	@echo "make train     DATA=dir [RUN=runs/name]: train the answering-machine detector"
+	@echo "make train     DATA=dir [RUN=runs/name]: train the answering-machine detector on recordings, and measure it"
 	@echo "make evaluate  CASES=cases.tsv: measure the detector on labelled recordings"
 	@echo "make format    let ruff rewrite the code"
 
@@ -54,7 +54,7 @@ bench: $(STAMP)
 
 train: $(STAMP)
 	@test -n "$(DATA)" || { echo "usage: make train DATA=dir [RUN=runs/name]; see training/README.md"; exit 2; }
-	$(BIN)/python -m training.train --data $(DATA) $(if $(RUN),--out $(RUN))
+	$(BIN)/python -m training.recipe $(addprefix --data ,$(DATA)) $(if $(RUN),--out $(RUN))
 
 evaluate: $(STAMP)
 	@test -n "$(CASES)" || { echo "usage: make evaluate CASES=cases.tsv; see training/README.md"; exit 2; }

@@ -16,7 +16,7 @@ import json
 import math
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -32,6 +32,9 @@ from amd_model.spec import FRAMES_PER_TICK, MELS, TICK_MS, ModelSpec
 from training.dataset import CALL, Shard, dev_data, train_data
 from training.manifest import ManifestError
 
+SHIPPED, NOTHING = "shipped", "nothing"
+ENOUGH_DEV = 300
+"""Cases of dev below which temperature and thresholds would fit its accidents: an error rate of 3 % is nine of them."""
 MOST_SKIPPED = 6
 """Ticks cut off an answer's beginning, in every second batch: the same answer, heard from later on."""
 SETTLED_MS = 1_300
@@ -60,13 +63,23 @@ class Config:
     hidden: int = 128
     processes: int = 2
     call_share: float = 0.2
-    start: str = ""  # a run whose best weights are gone on from; "": from nothing
+    start: str = ""  # what is gone on from (see ``weights_of``), which then gives the shape; "": from nothing
     precision: str = "float32"  # or bfloat16: a third faster on CPUs that have it; the weights stay float32
 
     @property
     def spec(self) -> ModelSpec:
         """The network's shape."""
         return ModelSpec(self.conv_channels, self.embedding, self.listening, self.hidden)
+
+    def shaped_as(self, spec: ModelSpec) -> Config:
+        """The same run of a network of this shape."""
+        return replace(
+            self,
+            conv_channels=spec.conv_channels,
+            embedding=spec.embedding,
+            listening=spec.listening,
+            hidden=spec.hidden,
+        )
 
 
 _SHAPES = np.stack([np.cos(np.pi * k * np.linspace(0, 1, MELS)) for k in (1, 2, 3)]).astype(np.float32)
@@ -81,6 +94,13 @@ class Trainable(Protocol):
 
     def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Class, speech and tone logits, and the state after them."""
+
+
+def weights_of(start: str) -> Path:
+    """The weights that a run goes on from: ``shipped``, a run's folder, or a weights file."""
+    if start == SHIPPED:
+        return checkpoint.SHIPPED
+    return Path(start) / "best.safetensors" if Path(start).is_dir() else Path(start)
 
 
 def tick_weights(first_word_ms: Tensor, speech: Tensor, known: Tensor) -> Tensor:
@@ -176,6 +196,7 @@ def dev_loss(net: AmdNet, data: Shard, device: torch.device) -> dict[str, float]
 def fit_temperature(net: AmdNet, data: Shard, device: torch.device) -> float:
     """The one number by which logits are divided so that dev's likelihood is best (calibration)."""
     logits, targets, weights = [], [], []
+    net.eval()
     with torch.inference_mode():
         for start in range(0, len(data), 250):
             batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
@@ -200,10 +221,13 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
     folders = [Path(folder) for folder in config.data]
     data = train_data(folders, cache, config.cases, config.call_share, config.processes)
     dev = dev_data(folders, cache, config.dev_cases, config.processes)
+    policy, temperature = Policy(), 1.0
+    if config.start:
+        known = checkpoint.load(weights_of(config.start))
+        config, policy, temperature = config.shaped_as(known.spec), known.policy, float(known.net.temperature)
     net = AmdNet(config.spec).to(device)
     if config.start:
-        known = checkpoint.load(Path(config.start) / "best.safetensors").net
-        net.load_state_dict({**known.state_dict(), "temperature": torch.ones(())})
+        net.load_state_dict({**known.net.state_dict(), "temperature": torch.ones(())})
     average = AmdNet(config.spec).to(device)
     average.load_state_dict(net.state_dict())
     optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
@@ -220,6 +244,10 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
         for _ in range(first):
             random.permutation(len(data))
     (out / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+    if config.start and not first:
+        # What is gone on from is the first to beat: a run on few recordings may well make it worse.
+        best = dev_loss(average, dev, device)
+        _keep(average, out, config, best, policy, temperature)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     step = first * math.ceil(len(data) / config.batch)
     with Progress(*columns, disable=quiet) as progress:
@@ -256,7 +284,9 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
             progress.console.print(json.dumps(line))
             if figures["classes"] < best["classes"]:
                 best = figures
-                _keep(average, out, config, dev, device, figures)
+                if len(dev) >= ENOUGH_DEV:
+                    temperature = fit_temperature(average, dev, device)
+                _keep(average, out, config, figures, policy, temperature)
             torch.save(
                 {
                     "net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
@@ -274,15 +304,16 @@ def _average(average: AmdNet, net: AmdNet, keep: float) -> None:
             ours.lerp_(theirs, 1.0 - keep)
 
 
-def _keep(net: AmdNet, out: Path, config: Config, dev: Shard, device: torch.device, figures: dict[str, float]) -> None:
+def _keep(
+    net: AmdNet, out: Path, config: Config, figures: dict[str, float], policy: Policy, temperature: float
+) -> None:
     net.eval()
-    net.temperature.fill_(1.0)
-    net.temperature.fill_(fit_temperature(net, dev, device))
+    net.temperature.fill_(temperature)
     checkpoint.save(
         out / "best.safetensors",
         net,
         f"{out.name}-s{config.seed}",
-        Policy(),
+        policy,
         {"dev": {name: round(value, 4) for name, value in figures.items()}, "config": asdict(config)},
     )
     net.temperature.fill_(1.0)

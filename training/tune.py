@@ -163,6 +163,17 @@ def body_of(
     return body
 
 
+def choose(run: Path, data: Shard, tries: int, person_cost: float = PERSON_COST) -> Policy:
+    """Search on these cases and write what was found into the run's card. Raises CheckpointError."""
+    path = run / "best.safetensors"
+    model = checkpoint.load(path)
+    policy, value = search(model, dev_cases(data), dev_rows(model, data), tries, 1, person_cost)
+    print(f"policy {policy.to_json()}\ncost {value:.4f}")
+    own = ("version", "format", "spec", "policy", "parameters", "sha256")
+    checkpoint.save(path, model.net, model.version, policy, {k: v for k, v in model.card.items() if k not in own})
+    return policy
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser("python -m training.tune", description=(__doc__ or "").splitlines()[0])
@@ -173,25 +184,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--report", action="store_true")
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
-    path = options.run / "best.safetensors"
-    model = checkpoint.load(path)
+    model = checkpoint.load(options.run / "best.safetensors")
     config = json.loads((options.run / "config.json").read_text(encoding="utf-8"))
     cache = options.cache or options.run.parent / "cases"
     folders = [Path(folder) for folder in config["data"]]
     data = dev_data(folders, cache, config["dev_cases"], config["processes"])
-    cases, rows = dev_cases(data), dev_rows(model, data)
-    policy = model.policy
-    if options.tries:
-        policy, value = search(model, cases, rows, options.tries, 1, options.person_cost)
-        print(f"policy {policy.to_json()}\ncost {value:.4f}")
-        card = {
-            k: v
-            for k, v in model.card.items()
-            if k not in ("version", "format", "spec", "policy", "parameters", "sha256")
-        }
-        checkpoint.save(path, model.net, model.version, policy, card)
+    policy = choose(options.run, data, options.tries, options.person_cost) if options.tries else model.policy
     if options.report:
-        body = body_of(model, policy, cases, rows)
+        body = body_of(model, policy, dev_cases(data), dev_rows(model, data))
         (options.run / "dev.json").write_text(json.dumps(body) + "\n", encoding="utf-8")
         print(report.as_text(body))
     return 0
