@@ -304,6 +304,16 @@ def _average(average: AmdNet, net: AmdNet, keep: float) -> None:
             ours.lerp_(theirs, 1.0 - keep)
 
 
+def keep_run(
+    net: AmdNet, out: Path, config: Config, dev: Shard, device: torch.device, figures: dict[str, float], policy: Policy
+) -> None:
+    """A run's folder for a network that was made in another way: configuration, and weights calibrated on dev."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(asdict(config), indent=1) + "\n", encoding="utf-8")
+    temperature = fit_temperature(net, dev, device) if len(dev) >= ENOUGH_DEV else 1.0
+    _keep(net, out, config, figures, policy, temperature)
+
+
 def _keep(
     net: AmdNet, out: Path, config: Config, figures: dict[str, float], policy: Policy, temperature: float
 ) -> None:
