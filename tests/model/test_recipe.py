@@ -24,6 +24,7 @@ def test_recordings_become_a_measured_model_that_goes_on_from_the_shipped_one(
     said = capsys.readouterr().out
     assert "recordings: {'train': 5, 'dev': 2, 'test': 1}" in said
     assert "thresholds stay: dev has 2 cases" in said
+    assert "kept: " in said
     shipped, model = checkpoint.load(), checkpoint.load(run / "best.safetensors")
     assert model.spec == shipped.spec
     assert model.policy == shipped.policy
@@ -46,6 +47,7 @@ def test_what_a_run_starts_from_stays_when_no_epoch_beats_it(tmp_path: Path) -> 
     start, kept = (checkpoint.load(run / "best.safetensors").net for run in (first, tmp_path / "worse"))
     assert all((ours == theirs).all() for ours, theirs in zip(start.parameters(), kept.parameters(), strict=True))
     assert best["classes"] > 0
+    assert "started from" in recipe.kept(tmp_path / "worse")
 
 
 def test_clips_are_composed_from_beside_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +56,7 @@ def test_clips_are_composed_from_beside_recordings(tmp_path: Path, capsys: pytes
     folders = ["--data", str(tmp_path / "clips"), "--data", str(recordings(tmp_path / "answers"))]
     few = ["--cases", "32", "--dev-cases", "16", "--epochs", "1", "--processes", "1"]
     assert recipe.main([*folders, *few, "--start", "nothing", "--out", str(tmp_path / "run")]) == 0
+    assert recipe.kept(tmp_path / "run").startswith("epoch 1")
     curve = json.loads((tmp_path / "run" / "curves.jsonl").read_text().splitlines()[0])
     assert curve["train_speech"] > 0, "who speaks is known of what is composed"
     assert (tmp_path / "run" / "recordings-2" / "manifest.tsv").is_file()
