@@ -101,6 +101,7 @@ class WorkerPool:
         self._backoff_s = backoff_s
         self._next = 0
         self._stopping = False
+        self._starts_until = -1.0  # the monotonic time until which the first worker is still expected
         self._changed = Event()
         self._own = [Worker(f"amd-{index}") for index in range(0 if settings.urls else settings.workers)]
         self._remote = [Worker(url, url=url) for url in settings.urls]
@@ -117,10 +118,18 @@ class WorkerPool:
 
     def start(self) -> None:
         """Begin to start our own workers and to watch the health of all."""
+        self._starts_until = self._clock.monotonic() + self._settings.start_timeout_s
         for index, worker in enumerate(self._own):
             self._supervisor.spawn(f"amd worker {index}", self._keep, worker, index)
         for worker in self.workers:
             self._supervisor.spawn(f"amd health {worker.name}", self._watch, worker)
+
+    @property
+    def starting(self) -> bool:
+        """True from `start` until a worker is up, at most `start_timeout_s` long: a call now would have no detector."""
+        if self.ready:
+            self._starts_until = -1.0
+        return bool(self.workers) and self._clock.monotonic() < self._starts_until
 
     def wait_ready(self, timeout_s: float) -> bool:
         """True as soon as one worker is up; False when none is after `timeout_s`."""

@@ -152,7 +152,9 @@ class CallService:
         unready = self.pool.unready()
         if len(unready) == len(self.settings.nodes):
             reasons.append(f"no FreeSWITCH node is ready: {', '.join(unready)}")
-        if self.settings.amd.when_unavailable == "refuse" and self.workers.choose() is None:
+        if self.workers.starting:
+            reasons.append("the AMD workers are starting")
+        elif self.settings.amd.when_unavailable == "refuse" and self.workers.choose() is None:
             reasons.append("no AMD worker is up")
         return reasons
 

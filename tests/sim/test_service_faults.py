@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from api.main import Service
 from fsbridge.simulator import Simulator
+from fsbridge.supervise import Supervisor
 from tests.sim.stack import ORG, Stack, running, settings, simulated_node, until
 
 pytestmark = pytest.mark.sim
@@ -72,6 +74,20 @@ def test_without_a_node_calls_fail_with_words_and_readiness_says_so(tmp_path: Pa
             assert ready.status_code == 503
             assert "no FreeSWITCH node is ready" in ready.text
             assert stack.session.get(f"{stack.base}/healthz", timeout=5).status_code == 200
+
+
+def test_while_workers_may_still_come_up_the_service_is_not_ready(tmp_path: Path) -> None:
+    tables = {"amd": {**NO_WORKER["amd"], "start_timeout_s": 1.0}}
+    with simulated_node() as simulator:
+        service = Service(settings(tmp_path, simulator.port, **tables))
+        supervisor = Supervisor()
+        supervisor.spawn("start", service.start)
+        try:
+            until(lambda: service.calls.ready() == ["the AMD workers are starting"])
+            until(lambda: not service.calls.ready())
+        finally:
+            supervisor.stop()
+            service.stop()
 
 
 def test_without_a_worker_the_verdict_is_unknown(tmp_path: Path) -> None:

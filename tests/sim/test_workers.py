@@ -104,6 +104,17 @@ def until(condition: Callable[[], object], within_s: float = 10.0) -> None:
         gevent.sleep(0.01)
 
 
+def test_a_pool_is_starting_until_a_worker_is_up_or_its_time_is_over(start: Start) -> None:
+    pool = start()
+    assert pool.starting
+    until(lambda: pool.ready)
+    assert not pool.starting
+    late = start("never_ready", start_timeout_s=0.2)
+    assert late.starting
+    until(lambda: not late.starting)
+    assert late.ready == 0
+
+
 def test_workers_start_and_take_turns(start: Start) -> None:
     pool = start(workers=2, capacity=7)
     assert pool.choose() is None
