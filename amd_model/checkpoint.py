@@ -26,6 +26,7 @@ from amd_model.spec import FORMAT_VERSION, MELS, ModelSpec
 
 SHIPPED: Final = Path(__file__).parent / "weights" / "amd.safetensors"
 MAX_BYTES: Final = 5 * 1024 * 1024
+_WRITTEN: Final = ("version", "format", "spec", "policy", "parameters", "sha256")
 
 
 class CheckpointError(Exception):
@@ -41,6 +42,11 @@ class LoadedModel:
     version: str
     policy: Policy = field(default_factory=Policy)
     card: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What the card tells beside the fields that `save` writes itself: how the model was made."""
+        return {name: value for name, value in self.card.items() if name not in _WRITTEN}
 
     def start(self) -> DecisionState:
         """The memory of a stream that has heard nothing, with this model's thresholds."""

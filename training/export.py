@@ -18,8 +18,6 @@ from typing import Any
 from amd_model import checkpoint
 from training.train import Config
 
-_OWN = ("version", "format", "spec", "policy", "parameters", "sha256")
-
 
 def export(run: Path, version: str, target: Path) -> dict[str, Any]:
     """Write ``target`` and its card; returns the card. Raises CheckpointError and leaves the old files."""
@@ -28,12 +26,12 @@ def export(run: Path, version: str, target: Path) -> dict[str, Any]:
     if target.is_file():
         for old in (target, checkpoint.card_path(target)):
             shutil.copy2(old, old.with_name(old.stem + ".previous" + old.suffix))
-    extra = {key: value for key, value in model.card.items() if key not in _OWN}
+    notes = model.notes
     # Where the data lay on the training machine is nobody's business.
-    config = {name: value for name, value in extra.get("config", {}).items() if name in Config.__slots__}
+    config = {name: value for name, value in notes.get("config", {}).items() if name in Config.__slots__}
     for name in ("data", "start"):
         config.pop(name, None)
-    checkpoint.save(target, model.net, version, model.policy, {**extra, "config": config})
+    checkpoint.save(target, model.net, version, model.policy, {**notes, "config": config})
     return checkpoint.load(target).card
 
 

@@ -21,7 +21,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ RECORDINGS_EPOCHS, RECORDINGS_RATE = 30, 3e-4
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the folders given allow: how many answers to compose, and what to start from."""
+    """The corpora given, and what they allow."""
 
     folders: tuple[Path, ...]
     clips: tuple[Clip, ...]
@@ -118,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dev-cases", type=int, default=1_000)
     parser.add_argument("--epochs", type=int, help="default: as many as suit what is learnt from")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="go on after the last finished epoch")
     parser.add_argument("--processes", type=int, default=2, help="that compose answers")
     parser.add_argument("--tries", type=int, default=100, help="thresholds tried on dev")
     options = parser.parse_args(argv)
@@ -130,19 +131,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         cases = options.cases if plan.composable("train") else 0
         dev_cases = options.dev_cases if plan.composable("dev") else 0
         start = "" if options.start == NOTHING else options.start
-        base = Config(data=tuple(str(folder) for folder in plan.folders))
-        config = Config(
-            data=base.data,
+        config = replace(
+            Config(data=tuple(str(folder) for folder in plan.folders)),
             cases=cases,
             dev_cases=dev_cases,
             epochs=options.epochs or (RECORDINGS_EPOCHS if not cases else 4 if start else 12),
-            batch=base.batch if cases else 16,
+            batch=64 if cases else 16,
             rate=(1e-3 if cases else RECORDINGS_RATE) if start else 3e-3,
             seed=options.seed,
             processes=options.processes,
             start=start,
         )
-        train.train(config, out, cache)
+        train.train(config, out, cache, options.resume)
         print(f"kept: {kept(out)}")
         dev = dev_data(plan.folders, cache, dev_cases, options.processes)
         if len(dev) >= ENOUGH_DEV:

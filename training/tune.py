@@ -169,8 +169,7 @@ def choose(run: Path, data: Shard, tries: int, person_cost: float = PERSON_COST)
     model = checkpoint.load(path)
     policy, value = search(model, dev_cases(data), dev_rows(model, data), tries, 1, person_cost)
     print(f"policy {policy.to_json()}\ncost {value:.4f}")
-    own = ("version", "format", "spec", "policy", "parameters", "sha256")
-    checkpoint.save(path, model.net, model.version, policy, {k: v for k, v in model.card.items() if k not in own})
+    checkpoint.save(path, model.net, model.version, policy, model.notes)
     return policy
 
 

@@ -24,6 +24,9 @@ def test_recordings_become_a_measured_model_that_goes_on_from_the_shipped_one(
     said = capsys.readouterr().out
     assert "recordings: {'train': 5, 'dev': 2, 'test': 1}" in said
     assert "thresholds stay: dev has 2 cases" in said
+    before = (run / "curves.jsonl").read_text()
+    assert recipe.main([*arguments, "--resume"]) == 0
+    assert (run / "curves.jsonl").read_text() == before, "a finished run has nothing to resume"
     assert "kept: " in said
     shipped, model = checkpoint.load(), checkpoint.load(run / "best.safetensors")
     assert model.spec == shipped.spec

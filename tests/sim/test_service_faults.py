@@ -85,6 +85,7 @@ def test_while_workers_may_still_come_up_the_service_is_not_ready(tmp_path: Path
         try:
             until(lambda: service.calls.ready() == ["the AMD workers are starting"])
             until(lambda: not service.calls.ready())
+            assert not service.workers.ready, "it was given up waiting for"
         finally:
             supervisor.stop()
             service.stop()
