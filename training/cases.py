@@ -17,8 +17,9 @@ from pathlib import Path
 import soundfile
 
 from amd_model.spec import SAMPLE_RATE
-from training.compose import DEV, Composer, Library
+from training.compose import Composer, Library
 from training.dataset import CALL_PREFIX, load_clips
+from training.laws import DEV
 from training.manifest import ManifestError
 
 _HEAD = "file\tlabel\tfirstWordMs\tturnEndMs\tbeepMs\tkind\tvoice\tnoise\tcodec\n"

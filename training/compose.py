@@ -1,18 +1,16 @@
 """Speech → answers as they are heard on a call, with labels for every 20 ms.
 
-An answer is composed of clips by *laws* (when somebody starts, how long a machine pauses, what follows a
-person's turn) and sent through one telephone channel that is drawn without looking at the label. There are
-two sets of laws: ``TRAIN`` is wide and mixed case by case; ``DEV`` has other distributions of every quantity,
-because what a detector overfits is the composition. Both classes are made of the same speakers.
+An answer is composed of clips by ``training.laws`` (when somebody starts, how long a machine pauses, what follows a
+person's turn) and sent through one telephone channel that is drawn without looking at the label. Both classes are made
+of the same speakers.
 """
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -21,74 +19,11 @@ from numpy.typing import NDArray
 from amd_model.spec import HOP_SAMPLES, SAMPLE_RATE, TICK_SAMPLES
 from amd_model.verdict import Verdict
 from training import signals
-from training.channel import Audio, Channel, Random, active_rms, noise, scaled, through
+from training.channel import Audio, Channel, Random, noise, scaled, through
 from training.importers import load_audio
+from training.laws import Laws, draw_line
 from training.manifest import Clip
-from training.signals import silence
-
-
-@dataclass(frozen=True, slots=True)
-class Laws:
-    """How answers are put together; ``mixed`` draws from several families at once, else from one other family."""
-
-    mixed: bool
-    seconds: float = 10.0
-    live: float = 0.44
-    machine: float = 0.38
-    fax: float = 0.06
-    noises: tuple[str, ...] = ("white", "pink", "brown", "hum", "clatter", "babble", "tv", "music", "car")
-    augment: bool = True
-    beep: float = 0.7  # of greetings; the others end in silence
-    hesitation: float = math.inf  # seconds of silence inside a sentence read aloud; longer ones are shortened
-
-    def onset(self, random: Random) -> float:
-        """Seconds from the answer to the first word; negative: the speech was running already."""
-        if not self.mixed:
-            return float(np.clip(random.lognormal(np.log(0.6), 0.6) - 0.1, -0.1, 3.3))
-        kind = random.random()
-        if kind < 0.08:
-            return -float(random.uniform(0.05, 0.5))
-        if kind < 0.65:
-            return float(random.uniform(0.0, 1.2))
-        return float(random.uniform(0.4, 2.4) if kind < 0.9 else random.uniform(2.0, 3.8))
-
-    def pause(self, random: Random) -> float:
-        """Seconds between a machine's sentences, from word to word."""
-        if not self.mixed:
-            return float(np.clip(random.gamma(2.2, 0.16), 0.08, 1.2))
-        kind = random.random()
-        if kind < 0.62:
-            return float(random.uniform(0.1, 0.5))
-        return float(random.uniform(0.4, 0.8) if kind < 0.93 else random.uniform(0.7, 1.2))
-
-    def breath(self, random: Random) -> float:
-        """Seconds between the parts of a person's one turn."""
-        return float(random.uniform(0.06, 0.45) if self.mixed else np.clip(random.gamma(2.0, 0.1), 0.05, 0.6))
-
-    def wait(self, random: Random) -> float:
-        """Seconds a person waits for an answer before speaking again."""
-        return float(random.uniform(1.0, 4.5) if self.mixed else 1.1 + random.gamma(2.0, 0.8))
-
-    def before_tones(self, random: Random) -> float:
-        """Seconds from a fax switch's last word to its tones."""
-        return float(random.uniform(0.0, 0.8) if self.mixed else random.exponential(0.3))
-
-    def before_beep(self, random: Random) -> float:
-        """Seconds from a greeting's end to its beep."""
-        if not self.mixed:
-            return float(np.clip(random.exponential(0.6) + 0.1, 0.1, 3.0))
-        return float(random.uniform(0.1, 0.7) if random.random() < 0.6 else random.uniform(0.5, 2.2))
-
-
-TRAIN: Final = Laws(mixed=True)
-DEV: Final = Laws(
-    mixed=False,
-    seconds=14.0,
-    noises=("street", "babble", "tv", "pink", "music"),
-    augment=False,
-    beep=0.85,
-    hesitation=0.45,
-)
+from training.tape import Tape, fluent, paced
 
 
 @dataclass(slots=True)
@@ -163,106 +98,6 @@ def _int16(clip: Clip) -> NDArray[np.int16]:
     return (np.clip(load_audio(clip.file), -1, 0.9999) * 32_768).astype(np.int16)
 
 
-_EDGE: Final = SAMPLE_RATE // 25  # 40 ms: a consonant that the level does not show
-_INNER: Final = SAMPLE_RATE // 8  # 125 ms: more than a stop consonant
-
-
-class _Tape:
-    """Sounds laid one after another: what is said, what the switch sends, and which is which."""
-
-    def __init__(self, seconds: float) -> None:
-        count = int(seconds * SAMPLE_RATE)
-        self.voice, self.local = np.zeros(count, np.float32), np.zeros(count, np.float32)
-        self.spoken, self.toned = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-        self.at = 0
-        self.first_word = self.turn_end = self.beep = -1
-
-    def wait(self, seconds: float) -> None:
-        self.at += int(seconds * SAMPLE_RATE)
-
-    def _place(self, track: Audio, sound: Audio) -> slice | None:
-        begin, end = max(0, self.at), min(len(track), self.at + len(sound))
-        if end <= begin:
-            self.at += len(sound)
-            return None
-        track[begin:end] += sound[begin - self.at : end - self.at]
-        self.at += len(sound)
-        return slice(begin, end)
-
-    def say(self, audio: Audio, level: float = -20.0, turn: bool = True) -> None:
-        sound = scaled(audio, level)
-        active = _active(sound)
-        if active.any():
-            # What a clip has of silence at its ends would be added to every pause that the laws draw.
-            first, last = np.flatnonzero(active)[[0, -1]]
-            kept = slice(max(0, int(first) - _EDGE), int(last) + 1 + _EDGE)
-            sound, active = sound[kept], active[kept]
-        start = self.at
-        where = self._place(self.voice, sound)
-        if where is None:
-            return
-        active = active[where.start - start : where.stop - start]
-        self.spoken[where] |= active
-        hits = np.flatnonzero(active)
-        if len(hits):
-            if self.first_word < 0:
-                self.first_word = where.start + int(hits[0])
-            if turn:
-                self.turn_end = where.start + int(hits[-1])
-
-    def play(self, audio: Audio, tone: bool = True) -> None:
-        where = self._place(self.local, audio)
-        if where is not None and tone:
-            self.toned[where] |= np.abs(audio[: where.stop - where.start]) > 0
-
-    def remote(self, audio: Audio) -> None:
-        self._place(self.voice, audio)
-
-
-def _active(audio: Audio) -> NDArray[np.bool_]:
-    """Samples of words: 20 ms frames within 32 dB of the loud ones, with gaps under 60 ms closed."""
-    count = -(-len(audio) // HOP_SAMPLES)
-    padded = np.pad(audio, (0, count * HOP_SAMPLES - len(audio)))
-    power = np.square(padded.reshape(count, HOP_SAMPLES)).mean(axis=1)
-    on = power > max(active_rms(audio) ** 2 * 10**-3.2, 1e-9)
-    for index in range(1, count - 1):
-        if not on[index] and on[index - 1] and on[index + 1 : index + 3].any():
-            on[index] = True
-    return np.asarray(np.repeat(on, HOP_SAMPLES)[: len(audio)], dtype=np.bool_)
-
-
-def _fluent(audio: Audio, longest: float) -> Audio:
-    """The same with its inner silences of more than ``longest`` seconds cut down to it, in their middle."""
-    if not math.isfinite(longest):
-        return audio
-    hits = np.flatnonzero(_active(audio))
-    most = int(longest * SAMPLE_RATE)
-    keep = np.ones(len(audio), np.bool_)
-    for gap in np.flatnonzero(np.diff(hits) > most):
-        begin, end = int(hits[gap]) + 1 + most // 2, int(hits[gap + 1]) - most // 2
-        keep[begin:end] = False
-    return audio[keep]
-
-
-def paced(audio: Audio, pauses: Iterable[float]) -> Audio:
-    """The same words with other silences between them: each of an eighth of a second and more lasts as ``pauses`` say.
-
-    Seconds; one that is not positive leaves a silence as it is. A synthesiser pauses alike after every sentence,
-    people and their greetings do not.
-    """
-    hits = np.flatnonzero(_active(audio))
-    parts, at = [], 0
-    for gap, pause in zip(np.flatnonzero(np.diff(hits) >= _INNER), pauses, strict=False):
-        begin, end = int(hits[gap]) + 1, int(hits[gap + 1])
-        if pause <= 0.0:
-            continue
-        wanted = int(pause * SAMPLE_RATE)
-        kept = min(wanted, end - begin)
-        parts += [audio[at : begin + kept // 2], np.zeros(wanted - kept, np.float32)]
-        at = end - (kept - kept // 2)
-    return np.concatenate((*parts, audio[at:]))
-
-
 class Composer:
     """Draws answers. A seed fixes them all, case by case, whatever the order they are asked in."""
 
@@ -275,7 +110,7 @@ class Composer:
         line = draw_line(self.laws, random)
         laws = self.laws
         draw = random.random()
-        tape = _Tape(laws.seconds)
+        tape = Tape(laws.seconds)
         if random.random() < 0.12:
             tape.play(signals.ring_tail(random) * random.uniform(0.2, 1.5))
         if random.random() < 0.25:
@@ -314,7 +149,7 @@ class Composer:
     def _read(self, kind: str, random: Random, speaker: str | None = None) -> tuple[Clip, Audio]:
         """A clip, as ``Library.pick``; where somebody reading aloud stops and thinks, the laws' pauses stand."""
         clip, audio = self.library.pick(kind, random, speaker)
-        return clip, _fluent(audio, self.laws.hesitation) if clip.kind == "speech" else audio
+        return clip, fluent(audio, self.laws.hesitation) if clip.kind == "speech" else audio
 
     def _paced(self, audio: Audio, random: Random, pause: Callable[[Random], float], share: float) -> Audio:
         """In a share of training's clips, most silences between words drawn anew."""
@@ -325,13 +160,13 @@ class Composer:
     def _factor(self, random: Random) -> float:
         return float(random.uniform(0.86, 1.16)) if self.laws.augment and random.random() < 0.6 else 1.0
 
-    def _click(self, tape: _Tape, random: Random) -> None:
+    def _click(self, tape: Tape, random: Random) -> None:
         """Handling noise or a connect click, before anybody's first word."""
         burst = noise("clatter", int(random.uniform(0.05, 0.5) * SAMPLE_RATE), random) * float(random.uniform(0.1, 2.0))
         tape.wait(random.uniform(0, 0.3))
         tape.remote(burst.astype(np.float32))
 
-    def _start(self, tape: _Tape, audio: Audio, random: Random) -> Audio:
+    def _start(self, tape: Tape, audio: Audio, random: Random) -> Audio:
         """Wait for the onset, or cut what was said before the first sample."""
         onset = self.laws.onset(random)
         if onset >= 0:
@@ -350,7 +185,7 @@ class Composer:
         piece[-160:] *= np.linspace(1, 0, 160, dtype=np.float32)
         return piece
 
-    def _live(self, tape: _Tape, random: Random) -> tuple[str, str]:
+    def _live(self, tape: Tape, random: Random) -> tuple[str, str]:
         library, factor = self.library, self._factor(random)
         draw = random.random()
         if draw < 0.5 and library.by_kind["live"]:
@@ -375,7 +210,7 @@ class Composer:
             tape.say(self._vary(self._word(again, random), factor), turn=False)
         return kind, _voice(clip)
 
-    def _machine(self, tape: _Tape, random: Random) -> tuple[str, str]:
+    def _machine(self, tape: Tape, random: Random) -> tuple[str, str]:
         library, laws, factor = self.library, self.laws, self._factor(random)
         draw = random.random()
         if draw < 0.05:
@@ -427,7 +262,7 @@ class Composer:
             tape.play(sound)
         return kind, _voice(clip)
 
-    def _prompt(self, tape: _Tape, random: Random, speaker: str) -> Clip:
+    def _prompt(self, tape: Tape, random: Random, speaker: str) -> Clip:
         """A PBX voice: a sentence or two, or the assembled 'the person at extension … is unavailable'."""
         library = self.library
         pieces = {
@@ -454,7 +289,7 @@ class Composer:
             tape.say(library.pick("machine", random, speaker)[1])
         return clip
 
-    def _fax(self, tape: _Tape, random: Random) -> tuple[str, str]:
+    def _fax(self, tape: Tape, random: Random) -> tuple[str, str]:
         kind = "fax"
         if random.random() < 0.15 and self.library.by_kind["machine"]:
             _, audio = self.library.pick("machine", random)
@@ -468,7 +303,7 @@ class Composer:
         tape.play(signals.fax(random, self.laws.seconds, called=kind == "fax switch"))
         return kind, "none"
 
-    def _unknown(self, tape: _Tape, random: Random) -> tuple[str, str]:
+    def _unknown(self, tape: Tape, random: Random) -> tuple[str, str]:
         draw, left = random.random(), self.laws.seconds
         if draw < 0.34:
             return "silence", "none"
@@ -488,37 +323,6 @@ class Composer:
             tape.wait(random.uniform(0.1, 1.5))
             self._click(tape, random)
         return "clicks", "none"
-
-
-def draw_line(laws: Laws, random: Random) -> Channel:
-    """A channel from the laws, without knowledge of what will be sent through it."""
-    if laws.mixed:
-        codecs: tuple[str, ...] = (
-            str(random.choice(["mulaw", "alaw", "gsm", "adpcm", "linear"], p=[0.38, 0.3, 0.14, 0.06, 0.12])),
-        )
-        if random.random() < 0.2:
-            codecs += (str(random.choice(["mulaw", "alaw"])),)
-        noisy = random.random() < 0.75
-        snr = float(random.uniform(6, 40))
-    else:
-        codecs = (str(random.choice(["mulaw", "alaw", "gsm"], p=[0.45, 0.4, 0.15])),)
-        noisy = random.random() < 0.6
-        snr = float(np.clip(random.normal(21, 6), 9, 40))
-    return Channel(
-        level_dbfs=float(random.uniform(-35, -8)) if laws.mixed else float(np.clip(random.normal(-21, 6), -35, -6)),
-        low_hz=float(random.choice([0.0, 80.0, 200.0, 300.0], p=[0.15, 0.15, 0.3, 0.4])),
-        high_hz=float(random.choice([3_000.0, 3_400.0, 4_000.0], p=[0.15, 0.6, 0.25])),
-        codecs=codecs,
-        noise=str(random.choice(laws.noises)) if noisy else ("white" if random.random() < 0.6 else None),
-        snr_db=snr if noisy else float(random.uniform(38, 60)),
-        comfort_noise=random.random() < 0.2,
-        loss=float(random.uniform(0.003, 0.08)) if random.random() < 0.25 else 0.0,
-        loss_burst=float(random.uniform(1.0, 3.0)),
-        echo_db=float(random.uniform(-40, -18)) if random.random() < 0.15 else None,
-        echo_ms=float(random.uniform(30, 350)),
-        room_s=float(random.uniform(0.15, 0.7)) if random.random() < 0.2 else 0.0,
-        clip=float(random.uniform(0.2, 0.9)) if random.random() < 0.05 else 1.0,
-    )
 
 
 def _voice(clip: Clip) -> str:
@@ -544,6 +348,3 @@ def _frames(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def _ticks(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(flags[: len(flags) // TICK_SAMPLES * TICK_SAMPLES].reshape(-1, TICK_SAMPLES).mean(axis=1) > 0.3)
-
-
-__all__ = ["DEV", "TRAIN", "Case", "Composer", "Laws", "Library", "draw_line", "paced", "silence"]

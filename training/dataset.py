@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 from amd_model.features import features
 from amd_model.spec import CLASSES, CONTEXT_SAMPLES, FRAMES_PER_TICK, HOP_MS, HOP_SAMPLES, SAMPLE_RATE
 from amd_model.verdict import Verdict
-from training import channel, compose, signals
+from training import channel, compose, laws, signals, tape
 from training.channel import Audio, active_rms
-from training.compose import DEV, TRAIN, Case, Composer, Laws, Library
+from training.compose import Case, Composer, Library
 from training.importers import load_audio
+from training.laws import DEV, TRAIN, Laws
 from training.manifest import Clip, ManifestError, read
 
 SHARD_CASES = 1_000
@@ -32,6 +33,7 @@ DEV_SEED = 100
 CALL = "call"  # the kind of a case that is a recording
 CALL_PREFIX = "call:"
 MOST_REPEATS = 20
+_COMPOSING = (channel, compose, laws, signals, tape)  # the modules that a composed answer depends on
 _LIBRARY: dict[str, Library] = {}
 
 
@@ -169,7 +171,10 @@ def shards(
     clips = load_clips(folders)
     if not any(clip.split == split for clip in clips):
         raise ManifestError(f"no clip of split {split!r} in {', '.join(str(f) for f in folders)}")
-    code = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in (channel, compose, signals)]
+    code = [
+        Path(module.__file__ or "").read_text(encoding="utf-8")
+        for module in (channel, compose, laws_module, signals, tape)
+    ]
     what = json.dumps([code, asdict(laws), sorted((str(c.file), c.kind, c.speaker) for c in clips if c.split == split)])
     stem = f"{split}-{hashlib.sha256(what.encode()).hexdigest()[:10]}-{seed}"
     cache.mkdir(parents=True, exist_ok=True)

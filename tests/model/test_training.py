@@ -13,8 +13,8 @@ from amd_model.checkpoint import CheckpointError, load
 from amd_model.verdict import Verdict
 from tests.unit.training import corpus
 from training import cases, compare, export, importers, probe, train, tune
-from training.compose import DEV
 from training.dataset import MOST_REPEATS, dev_data, load_clips, shards, train_data
+from training.laws import DEV
 from training.manifest import ManifestError
 from training.train import Config
 

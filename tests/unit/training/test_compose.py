@@ -9,8 +9,9 @@ import pytest
 from amd_model.spec import SAMPLE_RATE
 from amd_model.verdict import Verdict
 from tests.unit.training import corpus
-from training import compose
-from training.compose import DEV, TRAIN, Composer, Laws, Library, draw_line
+from training import tape as tapes
+from training.compose import Composer, Library
+from training.laws import DEV, TRAIN, Laws, draw_line
 from training.manifest import read
 
 pytestmark = pytest.mark.unit
@@ -103,8 +104,8 @@ def test_readers_hesitations_are_cut_to_the_laws():
     word = (0.1 * np.sin(2 * np.pi * 200 * np.arange(3_200) / 8_000)).astype(np.float32)
     hiss = (1e-4 * random.standard_normal(8_000)).astype(np.float32)
     said = np.concatenate((word, hiss, word))
-    assert compose._fluent(said, math.inf) is said
-    short = compose._fluent(said, 0.45)
+    assert tapes.fluent(said, math.inf) is said
+    short = tapes.fluent(said, 0.45)
     assert len(short) == pytest.approx(len(said) - 0.55 * 8_000, abs=330)
     np.testing.assert_array_equal(short[:3_200], word)
     np.testing.assert_array_equal(short[-3_200:], word)
@@ -113,7 +114,7 @@ def test_readers_hesitations_are_cut_to_the_laws():
 def test_silence_at_a_clips_ends_is_no_part_of_a_pause():
     word = (0.1 * np.sin(2 * np.pi * 200 * np.arange(3_200) / 8_000)).astype(np.float32)
     padded = np.concatenate((np.zeros(2_400, np.float32), word, np.zeros(2_400, np.float32)))
-    tape = compose._Tape(3.0)
+    tape = tapes.Tape(3.0)
     tape.say(padded)
     tape.wait(0.5)
     tape.say(padded)
@@ -129,11 +130,11 @@ def _two_words(gap_s):
 
 @pytest.mark.parametrize("pause", [0.3, 0.9])
 def test_silences_between_words_last_as_they_are_told(pause):
-    audio = compose.paced(_two_words(0.5), [pause])
+    audio = tapes.paced(_two_words(0.5), [pause])
     assert len(audio) == pytest.approx((2 + pause) * SAMPLE_RATE, abs=0.05 * SAMPLE_RATE)
     assert np.abs(audio).sum() == pytest.approx(np.abs(_two_words(0.5)).sum(), rel=1e-3)
 
 
 def test_short_silences_and_those_without_a_pause_stay():
     for audio, pauses in ((_two_words(0.08), [1.0]), (_two_words(0.5), [0.0]), (_two_words(0.5), [])):
-        assert np.array_equal(compose.paced(audio, pauses), audio)
+        assert np.array_equal(tapes.paced(audio, pauses), audio)
