@@ -171,10 +171,7 @@ def shards(
     clips = load_clips(folders)
     if not any(clip.split == split for clip in clips):
         raise ManifestError(f"no clip of split {split!r} in {', '.join(str(f) for f in folders)}")
-    code = [
-        Path(module.__file__ or "").read_text(encoding="utf-8")
-        for module in (channel, compose, laws_module, signals, tape)
-    ]
+    code = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in _COMPOSING]
     what = json.dumps([code, asdict(laws), sorted((str(c.file), c.kind, c.speaker) for c in clips if c.split == split)])
     stem = f"{split}-{hashlib.sha256(what.encode()).hexdigest()[:10]}-{seed}"
     cache.mkdir(parents=True, exist_ok=True)
