@@ -9,6 +9,8 @@ floats (``ModelSpec.state_size``), so a server can keep a matrix of streams and 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -16,6 +18,16 @@ from amd_model.spec import CLASSES, FEATURES, FRAMES_PER_TICK, NET_OUTPUTS, Mode
 
 _CONTEXT_FRAMES = 2
 _CONTEXT = _CONTEXT_FRAMES * FEATURES
+
+
+class Logits(NamedTuple):
+    """What a network says of n ticks, and the evidence [B, n, E] from which it says it."""
+
+    classes: Tensor  # [B, n, 4]
+    speech: Tensor  # [B, n, 5]
+    tone: Tensor  # [B, n, 1]
+    state: Tensor  # [B, S], after the last tick
+    evidence: Tensor
 
 
 class AmdNet(nn.Module):
@@ -40,8 +52,8 @@ class AmdNet(nn.Module):
         """[B, S] of zeros: a stream that has heard nothing."""
         return torch.zeros(batch, self.spec.state_size)
 
-    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """[B, n·5, F], [B, S] → class logits [B, n, 4], speech logits [B, n, 5], tone logits [B, n, 1], state."""
+    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> Logits:
+        """[B, n·5, F], [B, S] → what every tick holds, before it is made a probability."""
         spec, batch = self.spec, features.shape[0]
         context = state[:, :_CONTEXT].reshape(batch, _CONTEXT_FRAMES, FEATURES)
         heard = state[:, _CONTEXT : _CONTEXT + spec.listening]
@@ -55,14 +67,14 @@ class AmdNet(nn.Module):
         evidence = torch.cat((embedded, self._drop(listened, dropout), torch.sigmoid(speech)), dim=2)
         remembered, judged = self.judging(evidence, judged[None].contiguous())
         new_state = torch.cat((frames[:, -_CONTEXT_FRAMES:].flatten(1), heard[0], judged[0]), dim=1)
-        return self.classes(self._drop(remembered, dropout)), speech, self.tone(embedded), new_state
+        return Logits(self.classes(self._drop(remembered, dropout)), speech, self.tone(embedded), new_state, evidence)
 
     def _drop(self, values: Tensor, share: float) -> Tensor:
         return nn.functional.dropout(values, share, training=self.training) if share > 0.0 else values
 
     def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Whole sequences: [B, n·5, F], [B, S] → probabilities [B, n, NET_OUTPUTS] and the state after them."""
-        classes, speech, tone, new_state = self.logits(features, state)
+        classes, speech, tone, new_state, _ = self.logits(features, state)
         posterior = torch.softmax(classes / self.temperature, dim=-1)
         return torch.cat((posterior, torch.sigmoid(speech), torch.sigmoid(tone)), dim=-1), new_state
 

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         first, second = (checkpoint.load(run / "best.safetensors") for run in options.run)
         written = json.loads((options.run[1] / "config.json").read_text(encoding="utf-8"))
-        config = Config(**{field.name: written[field.name] for field in fields(Config)})
+        config = Config(**{field.name: written[field.name] for field in fields(Config) if field.name in written})
         folders = [Path(folder) for folder in config.data]
         dev = dev_data(folders, options.cache or options.out.parent / "cases", config.dev_cases, config.processes)
         tried = []

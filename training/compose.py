@@ -23,7 +23,8 @@ from training.channel import Audio, Channel, Random, noise, scaled, through
 from training.importers import load_audio
 from training.laws import Laws, draw_line
 from training.manifest import Clip
-from training.tape import Tape, fluent, paced
+from training.phones import Phones, lexicon
+from training.tape import Speech, Tape, fluent, paced
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Case:
     turn_end_ms: int
     beep_ms: int
     line: Channel = field(default_factory=Channel)
+    spelt: list[tuple[int, int, Phones]] = field(default_factory=list)  # frame from, to, what
 
 
 class Library:
@@ -49,8 +51,10 @@ class Library:
         self.by_kind: dict[str, dict[str, list[tuple[Clip, NDArray[np.int16]]]]] = defaultdict(
             lambda: defaultdict(list)
         )
+        clips = [clip for clip in clips if clip.split == split]
+        self._phones = lexicon(clips)
         for clip in clips:
-            if clip.split == split and not clip.kind.startswith("call:"):
+            if not clip.kind.startswith("call:"):
                 self.by_kind[clip.kind][clip.speaker].append((clip, _int16(clip)))
         speech = [
             self._float(a)
@@ -64,7 +68,7 @@ class Library:
         """Those with clips of every kind named."""
         return sorted(set.intersection(*(set(self.by_kind[kind]) for kind in kinds)))
 
-    def pick(self, kind: str, random: Random, speaker: str | None = None) -> tuple[Clip, Audio]:
+    def pick(self, kind: str, random: Random, speaker: str | None = None) -> tuple[Clip, Speech]:
         """One clip; speakers are drawn first, so that a prolific one does not dominate (by the root of its count)."""
         group = self.by_kind[kind]
         if speaker is None:
@@ -73,7 +77,16 @@ class Library:
             speaker = names[random.choice(len(names), p=weights / weights.sum())]
         clips = group[speaker]
         clip, audio = clips[random.integers(len(clips))]
-        return clip, self._float(audio)
+        return clip, self._speech(clip, audio)
+
+    def pieces(self, speaker: str) -> dict[str, Speech]:
+        """A prompt voice's fragments by what they say."""
+        return {
+            clip.file.stem.split("-", 1)[-1]: self._speech(clip, a) for clip, a in self.by_kind["fragment"][speaker]
+        }
+
+    def _speech(self, clip: Clip, audio: NDArray[np.int16]) -> Speech:
+        return Speech(self._float(audio), self._phones.get((clip.language, clip.text), ()))
 
     def music(self, seconds: float, random: Random) -> Audio:
         """A piece of hold music, from anywhere in it, or a tune made up on the spot."""
@@ -137,25 +150,30 @@ class Composer:
         return Case(
             audio, label, kind, voice, _frames(tape.spoken), _ticks(tape.toned),
             _ms(tape.first_word), _ms(tape.turn_end), _ms(tape.beep), line,
+            [(begin // HOP_SAMPLES, -(-end // HOP_SAMPLES), phones) for begin, end, phones in tape.spelt],
         )  # fmt: skip
 
-    def _vary(self, audio: Audio, factor: float) -> Audio:
+    def _vary(self, speech: Speech, factor: float) -> Speech:
         """Another speaker of the same words: faster and higher, or slower and lower."""
         if factor == 1.0:
-            return audio
-        places = np.arange(0, len(audio) - 1, factor)
-        return np.asarray(np.interp(places, np.arange(len(audio)), audio), dtype=np.float32)
+            return speech
+        count = len(speech)
+        places = np.arange(0, count - 1, factor)
+        return speech.changed(lambda audio: np.interp(places, np.arange(count), audio).astype(np.float32))
 
-    def _read(self, kind: str, random: Random, speaker: str | None = None) -> tuple[Clip, Audio]:
+    def _read(self, kind: str, random: Random, speaker: str | None = None) -> tuple[Clip, Speech]:
         """A clip, as ``Library.pick``; where somebody reading aloud stops and thinks, the laws' pauses stand."""
-        clip, audio = self.library.pick(kind, random, speaker)
-        return clip, fluent(audio, self.laws.hesitation) if clip.kind == "speech" else audio
+        clip, speech = self.library.pick(kind, random, speaker)
+        if clip.kind == "speech":
+            speech = speech.changed(lambda audio: fluent(audio, self.laws.hesitation))
+        return clip, speech
 
-    def _paced(self, audio: Audio, random: Random, pause: Callable[[Random], float], share: float) -> Audio:
+    def _paced(self, speech: Speech, random: Random, pause: Callable[[Random], float], share: float) -> Speech:
         """In a share of training's clips, most silences between words drawn anew."""
         if not self.laws.augment or random.random() >= share:
-            return audio
-        return paced(audio, (pause(random) if random.random() < 0.7 else 0.0 for _ in range(100)))
+            return speech
+        pauses = (pause(random) if random.random() < 0.7 else 0.0 for _ in range(100))
+        return speech.changed(lambda audio: paced(audio, pauses))
 
     def _factor(self, random: Random) -> float:
         return float(random.uniform(0.86, 1.16)) if self.laws.augment and random.random() < 0.6 else 1.0
@@ -166,38 +184,38 @@ class Composer:
         tape.wait(random.uniform(0, 0.3))
         tape.remote(burst.astype(np.float32))
 
-    def _start(self, tape: Tape, audio: Audio, random: Random) -> Audio:
+    def _start(self, tape: Tape, speech: Speech, random: Random) -> Speech:
         """Wait for the onset, or cut what was said before the first sample."""
         onset = self.laws.onset(random)
         if onset >= 0:
             tape.wait(onset)
-            return audio
-        return audio[min(int(-onset * SAMPLE_RATE), len(audio) // 3) :]
+            return speech
+        return speech.cut(min(int(-onset * SAMPLE_RATE), len(speech) // 3))
 
-    def _word(self, audio: Audio, random: Random) -> Audio:
+    def _word(self, speech: Speech, random: Random) -> Speech:
         """The first word or two of a sentence, cut where it is quietest."""
         low, high = int(0.35 * SAMPLE_RATE), int(random.uniform(0.5, 1.2) * SAMPLE_RATE)
-        if len(audio) <= high:
-            return audio
-        power = np.convolve(np.square(audio[low:high]), np.ones(240), mode="same")
+        if len(speech) <= high:
+            return speech
+        power = np.convolve(np.square(speech.audio[low:high]), np.ones(240), mode="same")
         end = low + int(np.argmin(power))
-        piece = audio[:end].copy()
+        piece = speech.audio[:end].copy()
         piece[-160:] *= np.linspace(1, 0, 160, dtype=np.float32)
-        return piece
+        return Speech(piece)
 
     def _live(self, tape: Tape, random: Random) -> tuple[str, str]:
         library, factor = self.library, self._factor(random)
         draw = random.random()
         if draw < 0.5 and library.by_kind["live"]:
-            clip, audio = library.pick("live", random)
-            kind, audio = "answer", self._paced(audio, random, self.laws.breath, 0.3)
+            clip, speech = library.pick("live", random)
+            kind, speech = "answer", self._paced(speech, random, self.laws.breath, 0.3)
         else:
-            clip, audio = self._read("speech", random)
+            clip, speech = self._read("speech", random)
             if draw < 0.72:
-                kind, audio = "word", self._word(audio, random)
+                kind, speech = "word", self._word(speech, random)
             else:
                 kind = "sentence"
-        tape.say(self._start(tape, self._vary(audio, factor), random))
+        tape.say(self._start(tape, self._vary(speech, factor), random))
         more = random.random()
         if more < (0.16 if kind != "sentence" else 0.18):  # one turn in two parts
             tape.wait(self.laws.breath(random))
@@ -226,24 +244,24 @@ class Composer:
             kind, beep, clip = "prompt", 0.5, self._prompt(tape, random, str(random.choice(prompt_speakers)))
         elif draw < 0.62 and library.by_kind["machine"]:
             kind = "greeting"
-            clip, audio = library.pick("machine", random)
+            clip, speech = library.pick("machine", random)
             first = True
             if random.random() < 0.14 and clip.speaker in library.by_kind["live"]:
                 _, hello = library.pick("live", random, clip.speaker)
                 tape.say(self._start(tape, self._vary(hello, factor), random))
                 tape.wait(laws.pause(random) * 0.7)
                 first = False
-            audio = self._vary(self._paced(audio, random, laws.pause, 0.5), factor)
-            tape.say(self._start(tape, audio, random) if first else audio)
+            speech = self._vary(self._paced(speech, random, laws.pause, 0.5), factor)
+            tape.say(self._start(tape, speech, random) if first else speech)
             if tape.turn_end - tape.first_word < 3.0 * SAMPLE_RATE and random.random() < 0.5:
                 tape.wait(laws.pause(random))
                 tape.say(self._vary(library.pick("machine", random, clip.speaker)[1], factor))
         else:
             kind = "monologue"
-            clip, audio = self._read("speech", random)
+            clip, speech = self._read("speech", random)
             if random.random() < 0.2:
-                audio = self._word(audio, random)
-            tape.say(self._start(tape, self._vary(audio, factor), random))
+                speech = self._word(speech, random)
+            tape.say(self._start(tape, self._vary(speech, factor), random))
             length = random.uniform(3.2, 9.0) if laws.mixed else 3.5 + random.gamma(2.0, 1.2)
             pieces = 1
             # One piece and then silence would be a person, whatever its length.
@@ -251,8 +269,8 @@ class Composer:
                 tape.wait(laws.pause(random))
                 if tape.at >= len(tape.voice):
                     break
-                _, audio = self._read("speech", random, clip.speaker)
-                tape.say(self._vary(audio, factor))
+                _, speech = self._read("speech", random, clip.speaker)
+                tape.say(self._vary(speech, factor))
                 pieces += 1
         if random.random() < beep:
             tape.wait(laws.before_beep(random))
@@ -265,10 +283,8 @@ class Composer:
     def _prompt(self, tape: Tape, random: Random, speaker: str) -> Clip:
         """A PBX voice: a sentence or two, or the assembled 'the person at extension … is unavailable'."""
         library = self.library
-        pieces = {
-            clip.file.stem.split("-", 1)[-1]: self.library._float(a) for clip, a in library.by_kind["fragment"][speaker]
-        }
-        clip, audio = library.pick("machine", random, speaker)
+        pieces = library.pieces(speaker)
+        clip, speech = library.pick("machine", random, speaker)
         if random.random() < 0.45 and len(pieces) > 6:
             names = sorted(pieces)
             digits = [n for n in names if n.isdigit()] or names
@@ -281,9 +297,9 @@ class Composer:
                 tape.say(self._start(tape, pieces[name], random) if index == 0 else pieces[name])
                 tape.wait(random.uniform(0.0, 0.15))
             tape.wait(self.laws.pause(random) * 0.6)
-            tape.say(audio)
+            tape.say(speech)
             return clip
-        tape.say(self._start(tape, audio, random))
+        tape.say(self._start(tape, speech, random))
         while random.random() < 0.55 and tape.at < len(tape.voice):
             tape.wait(self.laws.pause(random))
             tape.say(library.pick("machine", random, speaker)[1])
@@ -292,9 +308,9 @@ class Composer:
     def _fax(self, tape: Tape, random: Random) -> tuple[str, str]:
         kind = "fax"
         if random.random() < 0.15 and self.library.by_kind["machine"]:
-            _, audio = self.library.pick("machine", random)
+            _, speech = self.library.pick("machine", random)
             tape.wait(random.uniform(0.1, 1.0))
-            tape.say(audio[: int(random.uniform(1.5, 6.0) * SAMPLE_RATE)])
+            tape.say(speech.cut(0, int(random.uniform(1.5, 6.0) * SAMPLE_RATE)))
             tape.wait(self.laws.before_tones(random))
             kind = "fax switch"
         else:

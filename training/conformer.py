@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from amd_model.network import Logits
 from amd_model.spec import CLASSES, FEATURES, FRAMES_PER_TICK
 from training.dataset import Shard
 from training.train import batch_of, loss_of
@@ -69,8 +70,8 @@ class Conformer(nn.Module):
         """Nothing is carried over: it hears whole answers."""
         return torch.zeros(batch, 1)
 
-    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """[B, n·5, F], [B, 1] → class logits [B, n, 4], speech logits [B, n, 5], tone logits [B, n, 1], state."""
+    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> Logits:
+        """[B, n·5, F], [B, 1] → as ``AmdNet.logits``."""
         batch = features.shape[0]
         padded = nn.functional.pad(features, (0, 0, 2, 0)).transpose(1, 2)
         joined = torch.relu(self.frames(padded)).transpose(1, 2).reshape(batch, -1, self.tick.in_features)
@@ -82,7 +83,7 @@ class Conformer(nn.Module):
             if speech is None:  # as in the shipped network: who speaks when is known before who it is
                 speech = self.speech(torch.cat((joined, x), dim=2))
         assert speech is not None
-        return self.classes(x), speech, self.tone(embedded), state
+        return Logits(self.classes(x), speech, self.tone(embedded), state, x)
 
     def _bias(self, ticks: int) -> Tensor:
         """[heads, ticks, ticks]: nothing of the future, and each head forgets at its own pace (ALiBi)."""
@@ -93,7 +94,7 @@ class Conformer(nn.Module):
 
     def forward(self, features: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Whole sequences → probabilities [B, n, NET_OUTPUTS] and the state, unchanged."""
-        classes, speech, tone, state = self.logits(features, state)
+        classes, speech, tone, state, _ = self.logits(features, state)
         return torch.cat((torch.softmax(classes, dim=-1), torch.sigmoid(speech), torch.sigmoid(tone)), dim=-1), state
 
 

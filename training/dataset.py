@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from amd_model.features import features
 from amd_model.spec import CLASSES, CONTEXT_SAMPLES, FRAMES_PER_TICK, HOP_MS, HOP_SAMPLES, SAMPLE_RATE
 from amd_model.verdict import Verdict
-from training import channel, compose, laws, signals, tape
+from training import channel, compose, laws, phones, signals, tape
 from training.channel import Audio, active_rms
 from training.compose import Case, Composer, Library
 from training.importers import load_audio
@@ -33,7 +33,8 @@ DEV_SEED = 100
 CALL = "call"  # the kind of a case that is a recording
 CALL_PREFIX = "call:"
 MOST_REPEATS = 20
-_COMPOSING = (channel, compose, laws, signals, tape)  # the modules that a composed answer depends on
+SPANS, MOST_PHONES = 6, 160  # of an answer that are spelt out, and of a span
+_COMPOSING = (channel, compose, laws, phones, signals, tape)  # the modules that a composed answer depends on
 _LIBRARY: dict[str, Library] = {}
 
 
@@ -42,7 +43,8 @@ class Shard:
     """N cases: features [N, frames, F], label index [N], speech [N, frames], tone [N, ticks], times in ms [N].
 
     ``heard_ms`` is how much audio there is: what stands behind it counts for nothing. Of recordings (kind
-    ``CALL``) nobody wrote down who speaks when, nor where a tone is.
+    ``CALL``) nobody wrote down who speaks when, nor where a tone is. ``spans`` [N, SPANS, 2] are the frames (from, to)
+    of words that are spelt out in ``phones`` [N, SPANS, MOST_PHONES] (see ``training.phones``); 0 fills both up.
     """
 
     features: NDArray[np.float16]
@@ -55,6 +57,8 @@ class Shard:
     kind: NDArray[np.str_]
     voice: NDArray[np.str_]
     heard_ms: NDArray[np.int32]
+    spans: NDArray[np.int16]
+    phones: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -87,6 +91,13 @@ def features_of(audio: Audio) -> NDArray[np.float32]:
 def pack(cases: Sequence[Case]) -> Shard:
     """Cases of equal length as one shard."""
     rows = np.stack([features_of(case.audio) for case in cases])
+    spans = np.zeros((len(cases), SPANS, 2), np.int16)
+    spelt = np.zeros((len(cases), SPANS, MOST_PHONES), np.uint8)
+    for index, case in enumerate(cases):
+        short = [one for one in case.spelt if len(one[2]) <= MOST_PHONES]
+        for place, (begin, end, said) in enumerate(short[:SPANS]):
+            spans[index, place] = begin, end
+            spelt[index, place, : len(said)] = said
     return Shard(
         rows.astype(np.float16),
         np.array([CLASSES.index(case.label) for case in cases], np.int8),
@@ -98,6 +109,8 @@ def pack(cases: Sequence[Case]) -> Shard:
         np.array([case.kind for case in cases]),
         np.array([case.voice for case in cases]),
         np.array([len(case.audio) * 1_000 // SAMPLE_RATE for case in cases], np.int32),
+        spans,
+        spelt,
     )
 
 
@@ -172,7 +185,13 @@ def shards(
     if not any(clip.split == split for clip in clips):
         raise ManifestError(f"no clip of split {split!r} in {', '.join(str(f) for f in folders)}")
     code = [Path(module.__file__ or "").read_text(encoding="utf-8") for module in _COMPOSING]
-    what = json.dumps([code, asdict(laws), sorted((str(c.file), c.kind, c.speaker) for c in clips if c.split == split)])
+    what = json.dumps(
+        [
+            code,
+            asdict(laws),
+            sorted((str(c.file), c.kind, c.speaker, c.language, c.text) for c in clips if c.split == split),
+        ]
+    )
     stem = f"{split}-{hashlib.sha256(what.encode()).hexdigest()[:10]}-{seed}"
     cache.mkdir(parents=True, exist_ok=True)
     numbers = range(-(-count // SHARD_CASES))

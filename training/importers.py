@@ -20,6 +20,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,10 @@ def prompts(listing: Path, root: Path, held_out: Iterable[str] = ("it",)) -> Ite
             speaker = file.stem.split("-")[0] if music else f"prompt-{row['language']}"
             dev = speaker == "reno_project" if music else row["language"] in held_out
             licence = "CC BY 3.0" if row["language"] in ("it", "ru") else "CC BY-SA 3.0"
-            yield Clip(file, kind, speaker, row["package"], licence, "dev" if dev else "train", row["text"])
+            split = "dev" if dev else "train"
+            # A text in brackets is a translation: nobody says these words.
+            language = "" if row["text"].startswith("[") else row["language"][:2]
+            yield Clip(file, kind, speaker, row["package"], licence, split, row["text"], language)
 
 
 def speechocean(root: Path) -> Iterator[Clip]:
@@ -91,7 +95,9 @@ def speechocean(root: Path) -> Iterator[Clip]:
         for utterance, wave in _pairs(root / part / "wav.scp"):
             speaker = f"so{speakers[utterance]}"
             split = "test" if part == "test" else ("dev" if split_of(speaker) == "dev" else "train")
-            yield Clip(root / wave, "speech", speaker, "speechocean762", "CC BY 4.0", split, texts.get(utterance, ""))
+            yield Clip(
+                root / wave, "speech", speaker, "speechocean762", "CC BY 4.0", split, texts.get(utterance, ""), "en"
+            )
 
 
 def recordings(root: Path, labels: Path | None, licence: str = "own recordings") -> Iterator[Clip]:
@@ -142,11 +148,20 @@ def robocalls(root: Path) -> Iterator[Clip]:
                 raise ManifestError(f"metadata.csv: no such file {row['file_name']}")
             speaker = f"robocall-{file.stem}"
             yield Clip(
-                file, "machine", speaker, "robocall", "public domain", split_of(speaker), row.get("transcript", "")
+                file,
+                "machine",
+                speaker,
+                "robocall",
+                "public domain",
+                split_of(speaker),
+                row.get("transcript", ""),
+                "en",
             )
 
 
-def spoken(command: str, voices: Iterable[str], texts: Path, out: Path, split: str, source: str) -> Iterator[Clip]:
+def spoken(
+    command: str, voices: Iterable[str], texts: Path, out: Path, split: str, source: str, language: str = ""
+) -> Iterator[Clip]:
     """Each line ``kind<TAB>text`` of ``texts`` said by the voices in turn with the user's own command.
 
     ``{voice}``, ``{text}`` and ``{out}`` (a WAV file to write) are replaced inside single arguments; no shell.
@@ -167,7 +182,7 @@ def spoken(command: str, voices: Iterable[str], texts: Path, out: Path, split: s
         if result.returncode != 0 or not wave.is_file():
             raise ManifestError(f"line {index + 1}: {words[0]} failed: {result.stderr.decode(errors='replace')[:200]}")
         speaker = f"{source}-{voice}".replace(" ", "_")
-        yield Clip(wave, kind, speaker, source, "synthetic", split, text)
+        yield Clip(wave, kind, speaker, source, "synthetic", split, text, language)
 
 
 def copy_in(clips: Iterable[Clip], out: Path, channel: int | None = None, trim: bool = True) -> list[Clip]:
@@ -183,7 +198,7 @@ def copy_in(clips: Iterable[Clip], out: Path, channel: int | None = None, trim: 
         target = out / clip.source.replace("/", "-") / f"{index:05d}-{clip.file.stem[:40]}.flac"
         target.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(target, audio / max(1.0, peak), SAMPLE_RATE, subtype="PCM_16")
-        copied.append(Clip(target, clip.kind, clip.speaker, clip.source, clip.licence, clip.split, clip.text))
+        copied.append(replace(clip, file=target))
     write(out / "manifest.tsv", copied)
     return copied
 
@@ -215,6 +230,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--texts", type=Path, help="tts: kind<TAB>text a line")
     parser.add_argument("--split", default="train")
     parser.add_argument("--source", default="tts")
+    parser.add_argument("--language", default="en", help="tts: of the texts (default %(default)s)")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(argv)
     simple: dict[str, Callable[[], Iterable[Clip]]] = {
@@ -230,6 +246,7 @@ def main(argv: list[str] | None = None) -> int:
             options.out / "spoken",
             options.split,
             options.source,
+            options.language,
         ),
     }
     try:

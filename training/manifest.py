@@ -1,9 +1,9 @@
 """One list of sounds: a TSV with a header, one clip a line, and the rules that keep an evaluation honest.
 
-Columns: ``file`` (or ``path``; relative to the manifest), ``kind``, ``speaker``, ``source``, ``licence``,
-``split`` and, if known, ``text``. A kind is raw material (``speech`` fits either class, ``live`` and
-``machine`` are what a person or a machine says, ``fragment`` is a piece of a machine's sentence, ``music``)
-or, for whole recordings of answered calls, ``call:`` and a verdict. A speaker belongs to one split.
+Columns: ``file`` (or ``path``; relative to the manifest), ``kind``, ``speaker``, ``source``, ``licence``, ``split``
+and, if known, ``text`` and its ``language`` (``en``, ``es`` …). A kind is raw material (``speech`` fits either class,
+``live`` and ``machine`` are what a person or a machine says, ``fragment`` is a piece of a machine's sentence,
+``music``) or, for whole recordings of answered calls, ``call:`` and a verdict. A speaker belongs to one split.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from amd_model.verdict import Verdict
 
 SPLITS: Final = ("train", "dev", "test")
 KINDS: Final = ("speech", "live", "machine", "fragment", "music", *(f"call:{v.value}" for v in Verdict))
-COLUMNS: Final = ("file", "kind", "speaker", "source", "licence", "split", "text")
-_REQUIRED: Final = COLUMNS[:-1]
+COLUMNS: Final = ("file", "kind", "speaker", "source", "licence", "split", "text", "language")
+_REQUIRED: Final = COLUMNS[:-2]
 
 
 class ManifestError(ValueError):
@@ -37,6 +37,7 @@ class Clip:
     licence: str
     split: str
     text: str = ""
+    language: str = ""
 
     @property
     def synthetic(self) -> bool:
@@ -70,7 +71,9 @@ def write(path: Path, clips: Iterable[Clip]) -> None:
         for clip in clips:
             inside = clip.file.is_relative_to(path.parent)
             file = clip.file.relative_to(path.parent) if inside else clip.file
-            values = (str(file), clip.kind, clip.speaker, clip.source, clip.licence, clip.split, clip.text)
+            values = (
+                str(file), clip.kind, clip.speaker, clip.source, clip.licence, clip.split, clip.text, clip.language,
+            )  # fmt: skip
             stream.write("\t".join(" ".join(value.split()) for value in values) + "\n")
 
 
@@ -93,4 +96,4 @@ def _clip(path: Path, line: int, row: dict[str, str | None], homes: dict[str, tu
     file = path.parent / values["file"]
     if not file.is_file():
         raise ManifestError(f"{where}: no such file {values['file']}")
-    return Clip(file, values["kind"], values["speaker"], values["source"], values["licence"], split, values["text"])
+    return Clip(file, **{name: values[name] for name in COLUMNS if name != "file"})

@@ -7,7 +7,8 @@ synthesisers pause alike after every sentence, which ``fluent`` and ``paced`` ch
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -15,9 +16,30 @@ from numpy.typing import NDArray
 
 from amd_model.spec import HOP_SAMPLES, SAMPLE_RATE
 from training.channel import Audio, active_rms, scaled
+from training.phones import Phones
 
 _EDGE: Final = SAMPLE_RATE // 25  # 40 ms: a consonant that the level does not show
 _INNER: Final = SAMPLE_RATE // 8  # 125 ms: more than a stop consonant
+
+
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """Somebody's words: samples and, as long as none of them is cut off, their phones; () where they are not known."""
+
+    audio: Audio
+    phones: Phones = ()
+
+    def __len__(self) -> int:
+        return len(self.audio)
+
+    def cut(self, begin: int = 0, end: int | None = None) -> Speech:
+        """A part of it, of which nobody knows the phones any more."""
+        part = self.audio[begin:end]
+        return self if len(part) == len(self.audio) else Speech(part)
+
+    def changed(self, change: Callable[[Audio], Audio]) -> Speech:
+        """The same words in other samples."""
+        return replace(self, audio=change(self.audio))
 
 
 class Tape:
@@ -27,6 +49,7 @@ class Tape:
         count = int(seconds * SAMPLE_RATE)
         self.voice, self.local = np.zeros(count, np.float32), np.zeros(count, np.float32)
         self.spoken, self.toned = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+        self.spelt: list[tuple[int, int, Phones]] = []  # first sample, the one after the last, what was said
         self.at = 0
         self.first_word = self.turn_end = self.beep = -1
 
@@ -42,8 +65,8 @@ class Tape:
         self.at += len(sound)
         return slice(begin, end)
 
-    def say(self, audio: Audio, level: float = -20.0, turn: bool = True) -> None:
-        sound = scaled(audio, level)
+    def say(self, speech: Speech, level: float = -20.0, turn: bool = True) -> None:
+        sound = scaled(speech.audio, level)
         active = words(sound)
         if active.any():
             # What a clip has of silence at its ends would be added to every pause that the laws draw.
@@ -54,6 +77,11 @@ class Tape:
         where = self._place(self.voice, sound)
         if where is None:
             return
+        if speech.phones:
+            heard = int(active[: where.stop - start].sum()) / max(1, int(active.sum()))
+            # At the tape's end, as many as the share of words that is heard, and rather too few.
+            phones = speech.phones if heard == 1.0 else speech.phones[: max(0, int(len(speech.phones) * heard) - 3)]
+            self.spelt.append((where.start, where.stop, phones))
         active = active[where.start - start : where.stop - start]
         self.spoken[where] |= active
         hits = np.flatnonzero(active)

@@ -12,6 +12,7 @@ weights on the same machine. The GPU is used when there is one. ``RUN/config.jso
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import sys
@@ -27,10 +28,11 @@ from torch import Tensor, nn
 
 from amd_model import checkpoint
 from amd_model.decision import Policy
-from amd_model.network import AmdNet
+from amd_model.network import AmdNet, Logits
 from amd_model.spec import FRAMES_PER_TICK, MELS, TICK_MS, ModelSpec
 from training.dataset import CALL, Shard, dev_data, train_data
 from training.manifest import ManifestError
+from training.spelling import Spelling
 
 SHIPPED, NOTHING = "shipped", "nothing"
 ENOUGH_DEV = 300
@@ -64,6 +66,7 @@ class Config:
     processes: int = 2
     call_share: float = 0.2
     start: str = ""  # what is gone on from (see ``weights_of``), which then gives the shape; "": from nothing
+    spelling: float = 0.3  # weight of the phones' loss (see ``training.spelling``); nothing where no text is known
     precision: str = "float32"  # or bfloat16: a third faster on CPUs that have it; the weights stay float32
 
     @property
@@ -92,8 +95,8 @@ class Trainable(Protocol):
     def initial_state(self, batch: int) -> Tensor:
         """[B, S] of zeros."""
 
-    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Class, speech and tone logits, and the state after them."""
+    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> Logits:
+        """What every tick holds."""
 
 
 def weights_of(start: str) -> Path:
@@ -123,10 +126,12 @@ def _weights(batch: dict[str, Tensor]) -> Tensor:
     return tick_weights(batch["first_word_ms"], batch["speech"], batch["known"]) * batch["heard"]
 
 
-def loss_of(net: Trainable, batch: dict[str, Tensor], dropout: float) -> tuple[Tensor, dict[str, float]]:
-    """Class loss of every tick, plus speech (frames) and tone (ticks)."""
+def loss_of(
+    net: Trainable, batch: dict[str, Tensor], dropout: float, spelling: Spelling | None = None, share: float = 0.0
+) -> tuple[Tensor, dict[str, float]]:
+    """Class loss of every tick, plus speech (frames) and tone (ticks), and phones where somebody spells them."""
     state = net.initial_state(len(batch["label"])).to(batch["label"].device)
-    classes, speech, tone, _ = net.logits(batch["features"], state, dropout)
+    classes, speech, tone, _, evidence = net.logits(batch["features"], state, dropout)
     ticks = classes.shape[1]
     target = batch["label"][:, None].expand(-1, ticks)
     per_tick = nn.functional.cross_entropy(classes.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
@@ -139,7 +144,12 @@ def loss_of(net: Trainable, batch: dict[str, Tensor], dropout: float) -> tuple[T
     losses = nn.functional.binary_cross_entropy_with_logits(tone[..., 0], batch["tone"], reduction="none")
     toned = (losses * known).sum() / total / losses.shape[1]
     parts = {"classes": main.item(), "speech": spoken.item(), "tone": toned.item()}
-    return main + spoken + 0.3 * toned, parts
+    total_loss = main + spoken + 0.3 * toned
+    if spelling is not None:
+        spelt = spelling.loss(evidence, batch["spans"], batch["phones"])
+        parts["phones"] = spelt.item()
+        total_loss = total_loss + share * spelt
+    return total_loss, parts
 
 
 def batch_of(
@@ -161,6 +171,8 @@ def batch_of(
         for row in np.flatnonzero(random.random(count) < 0.4):
             low = int(random.integers(0, MELS - 4))
             feats[row, :, low : low + int(random.integers(1, 6))] = feats[row, :, :MELS].mean()
+    spans = data.spans[rows].astype(np.int64) - skip * FRAMES_PER_TICK
+    phones = np.where(spans[:, :, :1] >= 0, data.phones[rows], 0).astype(np.int64)
     return {
         "features": feats.to(device),
         "label": torch.from_numpy(data.label[rows].astype(np.int64)).to(device),
@@ -169,26 +181,28 @@ def batch_of(
         "first_word_ms": torch.from_numpy(np.where(first < 0, -1, np.maximum(0, first - skip * TICK_MS))).to(device),
         "heard": torch.from_numpy((ends[None] <= data.heard_ms[rows, None]).astype(np.float32)).to(device),
         "known": torch.from_numpy((data.kind[rows] != CALL).astype(np.float32)).to(device),
+        "spans": torch.from_numpy(spans).to(device),
+        "phones": torch.from_numpy(phones[:, :, : max(1, int((phones > 0).sum(axis=2).max()))]).to(device),
     }
 
 
-def dev_loss(net: AmdNet, data: Shard, device: torch.device) -> dict[str, float]:
+def dev_loss(net: AmdNet, data: Shard, device: torch.device, spelling: Spelling | None = None) -> dict[str, float]:
     """Mean losses and the share of ticks at which a verdict may be due whose likeliest class is right."""
     net.eval()
-    sums = {"classes": 0.0, "speech": 0.0, "tone": 0.0}
+    sums: dict[str, float] = {}
     right = total = 0.0
     batches = 0
     with torch.inference_mode():
         for start in range(0, len(data), 250):
             batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
-            _, parts = loss_of(net, batch, 0.0)
+            _, parts = loss_of(net, batch, 0.0, spelling)
             classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
             weight = (_weights(batch) > 0.3).float()
             right += float(((classes.argmax(-1) == batch["label"][:, None]) * weight).sum())
             total += float(weight.sum())
             batches += 1
             for name, value in parts.items():
-                sums[name] += value
+                sums[name] = sums.get(name, 0.0) + value
     net.train()
     return {**{name: value / batches for name, value in sums.items()}, "ticks_right": right / total}
 
@@ -228,16 +242,22 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
     net = AmdNet(config.spec).to(device)
     if config.start:
         net.load_state_dict({**known.net.state_dict(), "temperature": torch.ones(())})
-    average = AmdNet(config.spec).to(device)
-    average.load_state_dict(net.state_dict())
-    optimiser = torch.optim.AdamW(net.parameters(), lr=config.rate, weight_decay=config.weight_decay)
+    spells = config.spelling > 0.0 and bool(data.phones.any())
+    spelling = Spelling(net.judging.input_size).to(device) if spells else None
+    learning = nn.ModuleList([net] if spelling is None else [net, spelling])
+    averages = copy.deepcopy(learning)
+    average = averages[0]
+    assert isinstance(average, AmdNet)
+    speller = averages[1] if spells else None
+    assert speller is None or isinstance(speller, Spelling)
+    optimiser = torch.optim.AdamW(learning.parameters(), lr=config.rate, weight_decay=config.weight_decay)
     steps = config.epochs * math.ceil(len(data) / config.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, total_steps=steps + 1, pct_start=0.1)
     first, best = 0, {"classes": math.inf}
     if resume and (out / "last.pt").is_file():
         saved = torch.load(out / "last.pt", map_location=device, weights_only=True)
-        net.load_state_dict(saved["net"])
-        average.load_state_dict(saved["average"])
+        learning.load_state_dict(saved["learning"])
+        averages.load_state_dict(saved["averages"])
         optimiser.load_state_dict(saved["optimiser"])
         schedule.load_state_dict(saved["schedule"])
         first, best = int(saved["epoch"]) + 1, dict(saved["best"])
@@ -260,19 +280,19 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
             for start in range(0, len(order), config.batch):
                 batch = batch_of(data, np.sort(order[start : start + config.batch]), device, vary)
                 with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-                    loss, parts = loss_of(net, batch, config.dropout)
+                    loss, parts = loss_of(net, batch, config.dropout, spelling, config.spelling)
                 optimiser.zero_grad(set_to_none=True)
                 torch.autograd.backward(loss)
-                nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+                nn.utils.clip_grad_norm_(learning.parameters(), 1.0)
                 optimiser.step()
                 schedule.step()
                 step += 1
-                _average(average, net, min(config.ema, 1.0 - 1.0 / (1 + step / 4)))
+                _average(averages, learning, min(config.ema, 1.0 - 1.0 / (1 + step / 4)))
                 for name, value in parts.items():
                     seen[name] = seen.get(name, 0.0) + value
                 progress.advance(task)
             batches = math.ceil(len(order) / config.batch)
-            figures = dev_loss(average, dev, device)
+            figures = dev_loss(average, dev, device, speller)
             line = {
                 "epoch": epoch + 1,
                 "seconds": round(time.perf_counter() - started, 1),
@@ -289,18 +309,19 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
                 _keep(average, out, config, figures, policy, temperature)
             torch.save(
                 {
-                    "net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(),
-                    "schedule": schedule.state_dict(), "epoch": epoch, "best": best,
+                    "learning": learning.state_dict(), "averages": averages.state_dict(),
+                    "optimiser": optimiser.state_dict(), "schedule": schedule.state_dict(),
+                    "epoch": epoch, "best": best,
                 },
                 out / "last.pt",
             )  # fmt: skip
     return best
 
 
-def _average(average: AmdNet, net: AmdNet, keep: float) -> None:
+def _average(average: nn.Module, learning: nn.Module, keep: float) -> None:
     """Weights averaged over steps generalise better than the last ones, at no cost in serving."""
     with torch.no_grad():
-        for ours, theirs in zip(average.parameters(), net.parameters(), strict=True):
+        for ours, theirs in zip(average.parameters(), learning.parameters(), strict=True):
             ours.lerp_(theirs, 1.0 - keep)
 
 

@@ -7,6 +7,13 @@ import soundfile
 
 from training.manifest import Clip, write
 
+TEXTS = {
+    "speech": "how are you",
+    "live": "Hello?",
+    "machine": "Leave a message.",
+    "fragment": "seven",
+}
+
 
 def voice(seconds, seed, pitch):
     """Something like speech: harmonics in syllables, with short gaps."""
@@ -30,7 +37,7 @@ def make(folder, speakers=4):
                 name = f"{speaker}-{kind}-{seconds}.flac"
                 audio = voice(seconds, zlib.crc32(name.encode()) % 1_000, 110 + 40 * number)
                 soundfile.write(folder / name, audio, 8_000, subtype="PCM_16")
-                clips.append(Clip(folder / name, kind, speaker, "made up", "CC0", split))
+                clips.append(Clip(folder / name, kind, speaker, "made up", "CC0", split, TEXTS[kind], "en"))
     name = "tune.flac"
     soundfile.write(folder / name, voice(15.0, 1, 400), 8_000, subtype="PCM_16")
     clips.append(Clip(folder / name, "music", "tune", "made up", "CC0", "train"))

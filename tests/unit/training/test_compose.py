@@ -115,9 +115,9 @@ def test_silence_at_a_clips_ends_is_no_part_of_a_pause():
     word = (0.1 * np.sin(2 * np.pi * 200 * np.arange(3_200) / 8_000)).astype(np.float32)
     padded = np.concatenate((np.zeros(2_400, np.float32), word, np.zeros(2_400, np.float32)))
     tape = tapes.Tape(3.0)
-    tape.say(padded)
+    tape.say(tapes.Speech(padded))
     tape.wait(0.5)
-    tape.say(padded)
+    tape.say(tapes.Speech(padded))
     spoken = np.flatnonzero(tape.spoken)
     assert np.diff(spoken).max() / 8_000 == pytest.approx(0.5 + 2 * 0.04, abs=0.045)
     assert tape.first_word <= 0.06 * 8_000

@@ -64,7 +64,10 @@ def test_prompts(tmp_path):
     head = "package\tfile\tclass\tlanguage\ttext\trole\tseconds\n"
     listing.write_text(head + "p\tsounds/a.wav\tmachine\tit\tCiao.\tfragment\t0.6\n")
     (clip,) = importers.prompts(listing, tmp_path)
-    assert (clip.kind, clip.split, clip.speaker) == ("fragment", "dev", "prompt-it")
+    assert (clip.kind, clip.split, clip.speaker, clip.language) == ("fragment", "dev", "prompt-it", "it")
+    listing.write_text(head + "p\tsounds/a.wav\tmachine\tit\t[Hello.]\tfragment\t0.6\n")
+    (clip,) = importers.prompts(listing, tmp_path)
+    assert clip.language == "", "what is said is not known where only a translation is"
     listing.write_text(head + "p\tsounds/b.wav\tmachine\ten\tHi.\tsentence\t0.6\n")
     with pytest.raises(ManifestError, match="install the Debian package p"):
         list(importers.prompts(listing, tmp_path))
@@ -79,7 +82,7 @@ def test_speechocean(tmp_path):
         (tmp_path / part / "utt2spk").write_text(f"u{part} 00{part}\n")
     train, test = importers.speechocean(tmp_path)
     assert train.split in ("train", "dev")
-    assert (test.split, test.text, test.kind) == ("test", "WE CALL IT BEAR", "speech")
+    assert (test.split, test.text, test.language, test.kind) == ("test", "WE CALL IT BEAR", "en", "speech")
 
 
 def test_harper_valley_layout(tmp_path):
