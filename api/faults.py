@@ -1,50 +1,36 @@
-"""A document's faults, as the checks word them, taken apart for programs. Pure.
-
-The checks (`fsbridge.flow.document`) say ``source:line: step X: field: what is wrong``; step and field are left out
-where there is none. Callers get the same in words, in a message, and in parts, in `details`.
-"""
+"""A document's faults for callers: in words, in a message, and in parts, in `details`. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from api.errors import ApiError, ErrorCode
 from api.schemas import FlowFault
+from fsbridge.flow.errors import Problem
 
 MAX_WORDS = 3
 """Faults that a message tells; `details` has them all."""
 
-_FAULT = re.compile(
-    r"[^:]*:(?:(?P<line>[0-9]+):)? (?:step (?P<step>.{1,64}?): )?(?:(?P<field>[^\s:]{1,200}): )?(?P<message>.*)",
-    re.DOTALL,
-)
+
+def rendered(problem: Problem) -> FlowFault:
+    """One fault in parts. What the document is called here is nothing to a caller."""
+    return FlowFault(line=problem.line, step=problem.step, field=problem.field, message=problem.message)
 
 
-def fault(problem: str) -> FlowFault:
-    """One fault in parts; what cannot be taken apart is all message."""
-    match = _FAULT.fullmatch(problem)
-    if match is None:
-        return FlowFault(line=None, step=None, field=None, message=problem)
-    line = match["line"]
-    return FlowFault(
-        line=None if line is None else int(line), step=match["step"], field=match["field"], message=match["message"]
-    )
-
-
-def refusal(problems: Iterable[str]) -> ApiError:
+def refusal(problems: Iterable[Problem]) -> ApiError:
     """400 for an invalid document: the first faults in words, all of them in `details`."""
-    faults = [fault(problem) for problem in problems]
-    words = [_words(each) for each in faults[:MAX_WORDS]]
-    if len(faults) > MAX_WORDS:
-        words.append(f"and {len(faults) - MAX_WORDS} more, see details")
+    found = list(problems)
+    words = [_words(problem) for problem in found[:MAX_WORDS]]
+    if len(found) > MAX_WORDS:
+        words.append(f"and {len(found) - MAX_WORDS} more, see details")
     return ApiError(
         ErrorCode.INVALID_REQUEST,
         "the flow is invalid: " + "; ".join(words),
-        extra={"details": [each.model_dump(by_alias=True) for each in faults]},
+        extra={"details": [rendered(problem).model_dump(by_alias=True) for problem in found]},
     )
 
 
-def _words(each: FlowFault) -> str:
-    where = [f"line {each.line}" if each.line else "", f"step {each.step}" if each.step else "", each.field or ""]
-    return ": ".join(part for part in (*where, each.message) if part)
+def _words(problem: Problem) -> str:
+    line = "" if problem.line is None else f"line {problem.line}"
+    return str(replace(problem, source=line, line=None))

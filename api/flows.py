@@ -18,7 +18,7 @@ import orjson
 from api.admission import Admission, unavailable, uuid_of
 from api.conditions import YAML, etag, expected, sends_json, wants_yaml
 from api.errors import ApiError, ErrorCode, invalid
-from api.faults import fault, refusal
+from api.faults import refusal, rendered
 from api.flow_schemas import FlowCheck, FlowPage, render_flow
 from api.http import Request, Response
 from api.ports import CallService
@@ -27,7 +27,7 @@ from api.schemas import to_json
 from api.strictjson import parse_object
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.entry import Expected, FlowConflict, TooManyFlows
-from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowForeign, FlowInvalid, FlowMissing, Problem
 from fsbridge.flow.library import FlowLibrary
 from fsbridge.flow.source import MAX_BYTES
 from fsbridge.ids import FlowId, OrgId, is_uuid, new_uuid
@@ -111,15 +111,15 @@ class FlowHandlers:
         return Response(201 if created else 200, to_json(render_flow(entry)), headers=(etag(entry.version), *location))
 
     def _try(self, request: Request, text: str) -> FlowCheck:
-        problems: tuple[str, ...] = ()
+        faults: tuple[Problem, ...] = ()
         try:
             self._library.check(text)
         except FlowInvalid as error:
-            problems = error.problems
+            faults = error.faults
         except FsbridgeError as error:
             raise unavailable(error, request) from error
         version = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return FlowCheck(valid=not problems, version=version, errors=[fault(problem) for problem in problems])
+        return FlowCheck(valid=not faults, version=version, errors=[rendered(fault) for fault in faults])
 
     def _ask(self, request: Request, work: Callable[[], T]) -> T:
         try:
@@ -129,7 +129,7 @@ class FlowHandlers:
         except FlowMissing as error:
             raise ApiError(ErrorCode.NOT_FOUND, "flowId: this organization has no such flow") from error
         except FlowInvalid as error:
-            raise refusal(error.problems) from error
+            raise refusal(error.faults) from error
         except FlowConflict as error:
             raise _conflict(error, request) from error
         except TooManyFlows as error:

@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fsbridge.flow import expectation, faults, parts, template
-from fsbridge.flow.errors import FlowInvalid
+from fsbridge.flow.errors import FlowInvalid, Problem
 from fsbridge.flow.faults import Fault
 from fsbridge.flow.model import ENDS, KINDS, Defaults, Entries, FlowBody, FlowDocument, Step
 from fsbridge.flow.paths import idle_circles, unreached
@@ -54,7 +54,7 @@ _KEY_HINTS = {"choices": "1 to 8 of digits, * and #", "headers": "a header's nam
 def parse(
     text: str, source: str = "flow", defaults: Defaults | None = None, *, call_variables: bool = True
 ) -> FlowDocument:
-    """A document. Raises FlowInvalid with every fault as ``source:line: step id: field: what is wrong``.
+    """A document. Raises FlowInvalid with every fault.
 
     Without `defaults` the document is checked alone, as if the configuration provided for everything. With
     `call_variables`, names that the document does not define may come with the call and are no fault.
@@ -62,25 +62,24 @@ def parse(
     try:
         read_source = read(text)
     except SourceError as error:
-        raise FlowInvalid(tuple(f"{source}:{line}: {fault}" for line, fault in error.faults)) from error
+        raise FlowInvalid(*(Problem(source, fault, line) for line, fault in error.faults)) from error
     defaults = defaults or _ALONE
     raw = read_source.value
     try:
         body = FlowBody.model_validate(raw)
     except ValidationError as error:
         found = [*_misshapen(error, read_source), *_meaning_of_good_steps(raw, defaults)]
-        raise FlowInvalid(tuple(faults.told(found, read_source, source, _where))) from error
+        raise FlowInvalid(*faults.told(found, read_source, source, _where)) from error
     found = list(_meaning(body, defaults, call_variables))
     if found:
-        raise FlowInvalid(tuple(faults.told(found, read_source, source, _where)))
+        raise FlowInvalid(*faults.told(found, read_source, source, _where))
     return FlowDocument(body=body, version=hashlib.sha256(text.encode()).hexdigest()[:16], defaults=defaults)
 
 
-def _where(raw: Any, path: Path, what: str) -> str:
+def _where(raw: Any, path: Path) -> tuple[str | None, str]:
     in_step = len(path) > 1 and path[0] == "steps" and isinstance(path[1], int)
     field = faults.field_of(path[2:] if in_step else path)
-    step = _step_name(raw, path[1]) if in_step else ""
-    return f"{step}{field}: {what}" if field else f"{step}{what}"
+    return (_step_name(raw, path[1]) if in_step else None), field
 
 
 def _step_name(raw: Any, number: Any) -> str:
@@ -88,7 +87,7 @@ def _step_name(raw: Any, number: Any) -> str:
         step_id = raw["steps"][number]["id"]
     except (KeyError, IndexError, TypeError):
         step_id = None
-    return f"step {step_id}: " if isinstance(step_id, str) and len(step_id) <= 64 else f"step {number + 1}: "
+    return step_id if isinstance(step_id, str) and 0 < len(step_id) <= 64 else str(number + 1)
 
 
 # --- shape ---------------------------------------------------------------------------------------------

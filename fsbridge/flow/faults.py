@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fsbridge.flow.errors import Problem
 from fsbridge.flow.source import Path, Source
 
 MAX_TOLD = 100
@@ -40,12 +41,19 @@ def no_such_key(spellings: Iterable[str], known: Sequence[str]) -> str:
     return "no such key" + (f"; did you mean {near}?" if near else "")
 
 
-def told(faults: Sequence[Fault], text: Source, source: str, where: Callable[[Any, Path, str], str]) -> list[str]:
-    """``source:line: …`` in the order of the text; `where` says a place and its fault in words."""
+def told(
+    faults: Sequence[Fault], text: Source, source: str, where: Callable[[Any, Path], tuple[str | None, str]]
+) -> list[Problem]:
+    """The faults in the order of the text; `where` says a place as its step, if it is in one, and its field."""
     lines = sorted((text.line(path), number) for number, (path, _) in enumerate(faults))
-    found = [f"{source}:{line}: {printable(where(text.value, *faults[number]))}" for line, number in lines[:MAX_TOLD]]
+    found = []
+    for line, number in lines[:MAX_TOLD]:
+        path, what = faults[number]
+        step, field = where(text.value, path)
+        step = None if step is None else printable(step)
+        found.append(Problem(source, printable(what), line, step, printable(field) or None))
     if len(lines) > MAX_TOLD:
-        found.append(f"{source}: and {len(lines) - MAX_TOLD} more")
+        found.append(Problem(source, f"and {len(lines) - MAX_TOLD} more"))
     return found
 
 

@@ -21,7 +21,7 @@ from gevent.threadpool import ThreadPool
 
 from fsbridge.flow.document import parse
 from fsbridge.flow.entry import Expected, FlowConflict, FlowEntry, LibraryError, StoredFlow, TooManyFlows
-from fsbridge.flow.errors import FlowError, FlowForeign, FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowError, FlowForeign, FlowInvalid, FlowMissing, Problem
 from fsbridge.flow.model import Defaults, FlowDocument
 from fsbridge.flow.source import MAX_BYTES, SourceError, read
 from fsbridge.ids import FlowId, OrgId, is_uuid
@@ -73,7 +73,7 @@ class FlowLibrary:
             try:
                 document = self._apart(lambda: self._load(self._path(org_id, flow_id))).document
             except LibraryError as error:
-                raise FlowInvalid((f"{flow_id}: cannot be read",)) from error
+                raise FlowInvalid(Problem(flow_id, "cannot be read")) from error
         if isinstance(document, FlowInvalid):
             raise document
         return document
@@ -219,17 +219,17 @@ class FlowLibrary:
             raise FlowMissing(f"there is no flow {path.stem}; it would be {path}") from error
         except OSError as error:
             # Raised and not kept: rights may change without the file's time or size.
-            raise FlowInvalid((f"{path.name}: cannot be read: {error.strerror}",)) from error
+            raise FlowInvalid(Problem(path.name, f"cannot be read: {error.strerror}")) from error
 
     def _parsed(self, name: str, data: bytes) -> FlowDocument | FlowInvalid:
         if len(data) > MAX_BYTES:
-            return FlowInvalid((f"{name}: larger than {MAX_BYTES // 1024} kB",))
+            return FlowInvalid(Problem(name, f"larger than {MAX_BYTES // 1024} kB"))
         try:
             return parse(data.decode("utf-8"), name, self._defaults)
         except FlowInvalid as invalid:
             return invalid
         except UnicodeDecodeError:
-            return FlowInvalid((f"{name}: is not UTF-8 text",))
+            return FlowInvalid(Problem(name, "is not UTF-8 text"))
 
 
 def version_of(data: bytes) -> str:

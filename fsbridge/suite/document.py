@@ -60,7 +60,7 @@ class Suite:
 
     def told(self, faults: Sequence[Fault]) -> SuiteInvalid:
         """Faults found later, with their lines."""
-        return SuiteInvalid(told(faults, self.text, self.source, _where))
+        return _refused(faults, self.text, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def parse(text: str, source: str = "suite") -> Suite:
     try:
         body = SuiteBody.model_validate(found.value)
     except ValidationError as error:
-        raise SuiteInvalid(told(list(_misshapen(error)), found, source, _where)) from error
+        raise _refused(list(_misshapen(error)), found, source) from error
     suite = Suite(body, source, found)
     faults = list(_meaning(body))
     if faults:
@@ -253,11 +253,15 @@ def _camel(name: str) -> str:
     return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
 
 
-def _where(raw: Any, path: Path, what: str) -> str:
+def _refused(faults: Sequence[Fault], text: Source, source: str) -> SuiteInvalid:
+    return SuiteInvalid([str(problem) for problem in told(faults, text, source, _where)])
+
+
+def _where(raw: Any, path: Path) -> tuple[None, str]:
     in_call = len(path) > 1 and path[0] == "calls" and isinstance(path[1], int)
     field_ = field_of(path[2:] if in_call else path)
-    call = f"call {_call_name(raw, path[1])}: " if in_call else ""
-    return f"{call}{field_}: {what}" if field_ else f"{call}{what}"
+    call = f"call {_call_name(raw, path[1])}" if in_call else ""
+    return None, ": ".join(part for part in (call, field_) if part)
 
 
 def _call_name(raw: Any, number: Any) -> str:

@@ -18,7 +18,7 @@ from fsbridge.call.model import Call, Phase
 from fsbridge.clock import SystemClock
 from fsbridge.dialing.trunks import NotDiallable
 from fsbridge.errors import FsbridgeError
-from fsbridge.flow.errors import FlowInvalid, FlowMissing
+from fsbridge.flow.errors import FlowInvalid, FlowMissing, Problem
 from fsbridge.ids import is_uuid, new_uuid
 from fsbridge.outcome import FailureReason
 from tests.unit.api.support import (
@@ -284,7 +284,12 @@ def test_what_no_callback_needs_is_neither_a_fault_nor_kept(
     ("refusal", "status", "code", "word"),
     [
         (FlowMissing("gone"), 404, "NOT_FOUND", "flowId"),
-        (FlowInvalid(("f.yaml: step a: text: missing", "b")), 400, "INVALID_REQUEST", "step a: text: missing; b"),
+        (
+            FlowInvalid(Problem("f.yaml", "missing", 1, "a", "text"), Problem("b", "bad")),
+            400,
+            "INVALID_REQUEST",
+            "step a: text: missing; b: bad",
+        ),
         (NotDiallable("no SIP URIs on this trunk"), 400, "INVALID_DESTINATION", "no SIP URIs"),
         (FsbridgeError("/var/db: disk full"), 503, "SERVICE_UNAVAILABLE", "try again"),
         (ValueError("/var/db: bug"), 500, "INTERNAL_ERROR", "request id"),
