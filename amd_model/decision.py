@@ -23,7 +23,7 @@ _SPEECH_FRAMES = 3  # 60 ms: shorter is a click
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
 _BEFORE_BEEP_MS = 500
 _BELIEVED = 0.25  # a note of music behind somebody who may be a person is no beep
-_SHORT_MS = 1_000
+_WORD_MS, _SHORT_MS = 160, 1_000  # a short answer: less is rather a noise than a word
 _EVEN = 0.5
 _PAUSE_MS = 300  # from here on a machine's silence is more than a breath
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
@@ -232,7 +232,7 @@ def _demands(state: DecisionState, options: AmdOptions, silence: int) -> tuple[f
         live = policy.live + (policy.live_late - policy.live) * part
     else:
         live = policy.live_late + (_EVEN - policy.live_late) * min(1.0, (silence - late) / (last - late))
-    if state.speech_ms < _SHORT_MS:
+    if _WORD_MS <= state.speech_ms < _SHORT_MS:
         live = max(_EVEN, live * policy.live_short)
     if silence < _PAUSE_MS:
         return live, policy.machine

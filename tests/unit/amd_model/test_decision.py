@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,9 +19,9 @@ MESSAGE_END = AmdOptions(mode=Mode.MESSAGE_END)
 POLICY = Policy(live=0.9, live_late=0.5, live_silence_ms=200, machine=0.95, machine_silence=0.9, fax=0.9, unknown=0.9)
 
 
-def story(rows, options=None, end=True):
+def story(rows, options=None, end=True, policy=POLICY):
     options = options or AmdOptions()
-    state, events = DecisionState(POLICY, "v"), []
+    state, events = DecisionState(policy, "v"), []
     for index, outputs in enumerate(rows):
         state, told = decide(state, outputs, options, index)
         events += told
@@ -50,6 +51,14 @@ def test_the_demand_falls_as_the_silence_grows():
     (event,), _ = story(rows)
     assert event.result is Verdict.LIVE_PERSON
     assert 400 < event.at_ms - 500 <= 800
+
+
+def test_a_noise_too_short_for_a_word_is_not_believed_sooner():
+    policy = replace(POLICY, live_late=0.85, live_short=0.7)
+    word = [row(speech=0.9)] * 3 + [row(0.7, 0.3, 0, 0)] * 4
+    assert [event.result for event in story(word, end=False, policy=policy)[0]] == [Verdict.LIVE_PERSON]
+    noise = [row(speech=0.9), *[row(0.7, 0.3, 0, 0)] * 6]
+    assert story(noise, end=False, policy=policy)[0] == []
 
 
 def test_long_greeting_and_phrase():
