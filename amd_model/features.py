@@ -40,11 +40,16 @@ def _mel(hz: float) -> float:
     return 2595.0 * math.log10(1.0 + hz / 700.0)
 
 
+def mel_hz() -> list[float]:
+    """Where the mel bands' triangles begin, have their peaks, and end: MELS + 2 frequencies from 100 to 3,800 Hz."""
+    low, high = _mel(100.0), _mel(3_800.0)
+    return [700.0 * (10 ** ((low + (high - low) * i / (MELS + 1)) / 2595.0) - 1.0) for i in range(MELS + 2)]
+
+
 @cache
 def _mel_matrix() -> Tensor:
     """[bins, MELS] triangles from 100 to 3,800 Hz, each as wide as its neighbours' centres."""
-    low, high = _mel(100.0), _mel(3_800.0)
-    centres = [700.0 * (10 ** ((low + (high - low) * i / (MELS + 1)) / 2595.0) - 1.0) for i in range(MELS + 2)]
+    centres = mel_hz()
     bins = torch.arange(WINDOW_SAMPLES // 2 + 1, dtype=torch.float32) * BIN_HZ
     columns = []
     for left, centre, right in zip(centres, centres[1:], centres[2:], strict=False):

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from amd_model import checkpoint
 from amd_model.decision import Policy
+from amd_model.features import mel_hz
 from amd_model.network import AmdNet, Logits
 from amd_model.spec import FRAMES_PER_TICK, MELS, TICK_MS, ModelSpec
 from training.dataset import CALL, Shard, dev_data, train_data
@@ -85,6 +86,10 @@ class Config:
         )
 
 
+WARP = 0.06
+"""How far a speaker's vocal tract varies: standard deviation of the logarithm of its length."""
+
+_CENTRES = np.array(mel_hz()[1:-1])
 _SHAPES = np.stack([np.cos(np.pi * k * np.linspace(0, 1, MELS)) for k in (1, 2, 3)]).astype(np.float32)
 """[3, MELS]: a tilt and two bends over the bands."""
 
@@ -155,7 +160,7 @@ def loss_of(
 def batch_of(
     data: Shard, rows: np.ndarray[Any, Any], device: torch.device, random: np.random.Generator | None
 ) -> dict[str, Tensor]:
-    """Rows of a shard as tensors; with a generator, varied: level, response, a masked band, a later first sample."""
+    """Rows of a shard as tensors; with a generator, varied: voice, level, response, one band, first sample."""
     skip = int(random.integers(1, MOST_SKIPPED + 1)) if random is not None and random.random() < 0.5 else 0
     feats = torch.from_numpy(data.features[rows, skip * FRAMES_PER_TICK :].astype(np.float32))
     first = data.first_word_ms[rows]
@@ -166,7 +171,7 @@ def batch_of(
         level = torch.from_numpy(random.normal(0, LEVEL, (count, 1, 1)).astype(np.float32))
         sizes = random.normal(0, (TILT, BEND, BEND), (count, 3)).astype(np.float32)
         response = torch.from_numpy(sizes @ _SHAPES)[:, None]
-        feats[:, :, :MELS] = torch.clamp(feats[:, :, :MELS] + level + response, min=-2.0)
+        feats[:, :, :MELS] = torch.clamp(warped(feats[:, :, :MELS], random) + level + response, min=-2.0)
         feats[:, :, MELS + 4] = torch.clamp(feats[:, :, MELS + 4] + level[:, :, 0], min=-2.0)
         for row in np.flatnonzero(random.random(count) < 0.4):
             low = int(random.integers(0, MELS - 4))
@@ -184,6 +189,18 @@ def batch_of(
         "spans": torch.from_numpy(spans).to(device),
         "phones": torch.from_numpy(phones[:, :, : max(1, int((phones > 0).sum(axis=2).max()))]).to(device),
     }
+
+
+def warped(bands: Tensor, random: np.random.Generator) -> Tensor:
+    """[B, frames, MELS] as if every speaker had a vocal tract of another length: frequencies scaled by one factor.
+
+    After Jaitly and Hinton, "Vocal tract length perturbation (VTLP) improves speech recognition", 2013.
+    """
+    factors = np.exp(np.clip(random.normal(0.0, WARP, (len(bands), 1)), -2.5 * WARP, 2.5 * WARP))
+    places = np.stack([np.interp(row, _CENTRES, np.arange(MELS)) for row in _CENTRES * factors])
+    # Each new band lies between two old ones: a matrix a speaker, as a product is much faster than picking them out.
+    weights = np.maximum(0.0, 1.0 - np.abs(places[:, None] - np.arange(MELS)[:, None])).astype(np.float32)
+    return torch.bmm(bands, torch.from_numpy(weights))
 
 
 def dev_loss(net: AmdNet, data: Shard, device: torch.device, spelling: Spelling | None = None) -> dict[str, float]:
