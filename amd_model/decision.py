@@ -20,11 +20,13 @@ assert CLASSES == (Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE, Verdict.FAX, 
 
 _SPEECH_ENTER, _SPEECH_STAY = 0.6, 0.35
 _SPEECH_FRAMES = 3  # 60 ms: shorter is a click
+_FAINT, _FAINT_MS = 0.3, 100  # words that noise nearly covers: believed late, and only with the classes' word for it
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
 _BEFORE_BEEP_MS = 500
 _BELIEVED = 0.25  # a note of music behind somebody who may be a person is no beep
 _WORD_MS, _SHORT_MS = 160, 1_000  # a short answer: less is rather a noise than a word
 _EVEN = 0.5
+_SOMEBODY = 0.8  # a person's and a machine's probability together
 _PAUSE_MS = 300  # from here on a machine's silence is more than a breath
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
 _CORRECTION_TICKS = 10
@@ -73,7 +75,9 @@ class DecisionState:
         "beep",
         "correction_ticks",
         "done",
+        "faint_ms",
         "first_speech_ms",
+        "last_faint_ms",
         "last_speech_ms",
         "policy",
         "posterior",
@@ -92,6 +96,8 @@ class DecisionState:
         self.posterior: tuple[float, float, float, float] = (0.25, 0.25, 0.25, 0.25)
         self.first_speech_ms = -1
         self.last_speech_ms = -1
+        self.faint_ms = 0
+        self.last_faint_ms = -1
         self.speech_ms = 0
         self.progress = 0
         self.beep: Tone | None = None
@@ -117,6 +123,9 @@ class DecisionState:
         now = start_ms
         for probability in speech:
             now += HOP_MS
+            if probability >= _FAINT:
+                self.faint_ms += HOP_MS
+                self.last_faint_ms = now
             if probability >= (_SPEECH_STAY if self._speaking else _SPEECH_ENTER):
                 self._speech_run += 1
                 if self._speaking:
@@ -131,6 +140,12 @@ class DecisionState:
             else:
                 self._speaking = False
                 self._speech_run = 0
+
+    def believe_faint(self) -> None:
+        """Take for speech what was too faint for it, where nothing better was heard and there was enough."""
+        if self.first_speech_ms < 0 and self.faint_ms >= _FAINT_MS:
+            self.first_speech_ms = self.last_faint_ms - self.faint_ms
+            self.last_speech_ms, self.speech_ms = self.last_faint_ms, self.faint_ms
 
 
 def decide(
@@ -185,6 +200,8 @@ def finish(state: DecisionState, options: AmdOptions, now_ms: int) -> tuple[Deci
 def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions, now: int) -> list[AmdEvent]:
     policy = state.policy
     live, machine, fax, unknown = state.posterior
+    if now >= options.initial_silence_ms and live + machine >= _SOMEBODY:
+        state.believe_faint()
     spoken = state.first_speech_ms >= 0
     silence = now - state.last_speech_ms if spoken else now
     for tone in tones:

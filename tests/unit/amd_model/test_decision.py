@@ -179,6 +179,17 @@ def test_the_end_of_the_audio_forces_a_verdict():
     assert finish(state, AmdOptions(), 5_000)[1] == []
 
 
+def test_faint_words_are_believed_when_nothing_better_came_and_the_classes_agree():
+    faint = [*[row(speech=0.0)] * 5, *[row(speech=0.4)] * 2]
+    (event,), _ = story([*faint, *[sure("live")] * 60])
+    assert (event.result, event.at_ms) == (Verdict.LIVE_PERSON, AmdOptions().initial_silence_ms)
+    assert event.greeting_end_ms == 700
+    (event,), _ = story([*faint, *[row(0.5, 0.2, 0.0, 0.3)] * 120])
+    assert event.result is Verdict.UNKNOWN, "the classes are not sure that there was anybody"
+    (event,), _ = story([*[row(speech=0.1)] * 7, *[sure("live")] * 120])
+    assert event.result is Verdict.UNKNOWN, "there was nothing, however sure they are"
+
+
 def test_a_click_is_no_speech():
     rows = [row()] * 3
     rows[1] = [*rows[1][:4], 0.9, 0.9, 0.0, 0.0, 0.0, *rows[1][9:]]
