@@ -23,8 +23,9 @@ from amd_model import checkpoint
 from amd_model.checkpoint import CheckpointError
 from amd_model.network import AmdNet
 from training.dataset import dev_data
+from training.losses import dev_loss
 from training.manifest import ManifestError
-from training.train import Config, dev_loss, keep_run
+from training.train import Config, keep_run
 
 
 def between(first: AmdNet, second: AmdNet, share: float) -> AmdNet:

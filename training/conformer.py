@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from amd_model.network import Logits
 from amd_model.spec import CLASSES, FEATURES, FRAMES_PER_TICK
+from training.batches import batch_of
 from training.dataset import Shard
-from training.train import batch_of, loss_of
+from training.losses import loss_of
 
 _KERNEL = 7
 

@@ -188,6 +188,7 @@ def shards(
     what = json.dumps(
         [
             code,
+            phones.available(),
             asdict(laws),
             sorted((str(c.file), c.kind, c.speaker, c.language, c.text) for c in clips if c.split == split),
         ]

@@ -26,6 +26,11 @@ _DEADLINE_S: Final = 300
 _VOICES: Final = {"en": "en-us", "fr": "fr-fr"}  # espeak-ng's names, where they are not the language's own
 
 
+def available() -> bool:
+    """Whether anything can be spelt here."""
+    return shutil.which("espeak-ng") is not None
+
+
 def phones_of(ipa: str) -> Phones:
     """The phones of an IPA transcription; stress, length and whatever is in no table are left out."""
     return tuple(_NUMBERS[sign] for sign in ipa if sign in _NUMBERS)
@@ -40,7 +45,7 @@ def lexicon(clips: Iterable[Clip]) -> dict[tuple[str, str], Phones]:
     for clip in clips:
         if clip.text and clip.language:
             wanted[clip.language].add(clip.text)
-    if shutil.which("espeak-ng") is None:
+    if not available():
         return {}
     found = {}
     for language, texts in wanted.items():

@@ -19,31 +19,25 @@ import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor, nn
+from torch import nn
 
 from amd_model import checkpoint
 from amd_model.decision import Policy
-from amd_model.features import mel_hz
-from amd_model.network import AmdNet, Logits
-from amd_model.spec import FRAMES_PER_TICK, MELS, TICK_MS, ModelSpec
-from training.dataset import CALL, Shard, dev_data, train_data
+from amd_model.network import AmdNet
+from amd_model.spec import ModelSpec
+from training.batches import batch_of
+from training.dataset import Shard, dev_data, train_data
+from training.losses import dev_loss, fit_temperature, loss_of
 from training.manifest import ManifestError
 from training.spelling import Spelling
 
 SHIPPED, NOTHING = "shipped", "nothing"
 ENOUGH_DEV = 300
 """Cases of dev below which temperature and thresholds would fit its accidents: an error rate of 3 % is nine of them."""
-MOST_SKIPPED = 6
-"""Ticks cut off an answer's beginning, in every second batch: the same answer, heard from later on."""
-SETTLED_MS = 1_300
-"""Silence after which the decision's even odds have fallen (1.2 s by default)."""
-LEVEL, TILT, BEND = 0.15, 0.25, 0.1
-"""How far a microphone's level and its response's tilt and bends vary: standard deviations in the features' 20 dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,161 +80,11 @@ class Config:
         )
 
 
-WARP = 0.06
-"""How far a speaker's vocal tract varies: standard deviation of the logarithm of its length."""
-
-_CENTRES = np.array(mel_hz()[1:-1])
-_SHAPES = np.stack([np.cos(np.pi * k * np.linspace(0, 1, MELS)) for k in (1, 2, 3)]).astype(np.float32)
-"""[3, MELS]: a tilt and two bends over the bands."""
-
-
-class Trainable(Protocol):
-    """What the losses need of a network; ``training.conformer`` has it too."""
-
-    def initial_state(self, batch: int) -> Tensor:
-        """[B, S] of zeros."""
-
-    def logits(self, features: Tensor, state: Tensor, dropout: float = 0.0) -> Logits:
-        """What every tick holds."""
-
-
 def weights_of(start: str) -> Path:
     """The weights that a run goes on from: ``shipped``, a run's folder, or a weights file."""
     if start == SHIPPED:
         return checkpoint.SHIPPED
     return Path(start) / "best.safetensors" if Path(start).is_dir() else Path(start)
-
-
-def tick_weights(first_word_ms: Tensor, speech: Tensor, known: Tensor) -> Tensor:
-    """[B], [B, ticks·5] of 0 and 1, [B] of 0 and 1 → [B, ticks]. What counts is while a verdict may be due.
-
-    Before the first word only the prior can be known; after ``SETTLED_MS`` of silence the decision has been taken.
-    The weight depends on what can be heard (never on the label or on what comes later), so that the posterior stays a
-    probability. Where nobody wrote down who speaks when (``known`` is 0) no silence is counted.
-    """
-    spoken = speech.reshape(len(speech), -1, FRAMES_PER_TICK).amax(dim=2) > 0.5
-    number = torch.arange(1, spoken.shape[1] + 1, device=speech.device)
-    last = torch.where(spoken, number, 0).cummax(dim=1).values
-    settled = (last > 0) & ((number - last) * TICK_MS > SETTLED_MS) & (known[:, None] > 0.5)
-    since = number * TICK_MS - first_word_ms[:, None]
-    weight = torch.where(since < 0, 0.15, torch.where(settled, 0.25, torch.where(since < 6_000, 1.0, 0.5)))
-    return torch.where(first_word_ms[:, None] < 0, 0.4, weight)
-
-
-def _weights(batch: dict[str, Tensor]) -> Tensor:
-    return tick_weights(batch["first_word_ms"], batch["speech"], batch["known"]) * batch["heard"]
-
-
-def loss_of(
-    net: Trainable, batch: dict[str, Tensor], dropout: float, spelling: Spelling | None = None, share: float = 0.0
-) -> tuple[Tensor, dict[str, float]]:
-    """Class loss of every tick, plus speech (frames) and tone (ticks), and phones where somebody spells them."""
-    state = net.initial_state(len(batch["label"])).to(batch["label"].device)
-    classes, speech, tone, _, evidence = net.logits(batch["features"], state, dropout)
-    ticks = classes.shape[1]
-    target = batch["label"][:, None].expand(-1, ticks)
-    per_tick = nn.functional.cross_entropy(classes.flatten(0, 1), target.flatten(), reduction="none").view_as(target)
-    weight = _weights(batch)
-    main = (per_tick * weight).sum() / weight.sum()
-    known = batch["known"][:, None]
-    total = known.sum().clamp(min=1.0)
-    losses = nn.functional.binary_cross_entropy_with_logits(speech.flatten(1), batch["speech"], reduction="none")
-    spoken = (losses * known).sum() / total / losses.shape[1]
-    losses = nn.functional.binary_cross_entropy_with_logits(tone[..., 0], batch["tone"], reduction="none")
-    toned = (losses * known).sum() / total / losses.shape[1]
-    parts = {"classes": main.item(), "speech": spoken.item(), "tone": toned.item()}
-    total_loss = main + spoken + 0.3 * toned
-    if spelling is not None:
-        spelt = spelling.loss(evidence, batch["spans"], batch["phones"])
-        parts["phones"] = spelt.item()
-        total_loss = total_loss + share * spelt
-    return total_loss, parts
-
-
-def batch_of(
-    data: Shard, rows: np.ndarray[Any, Any], device: torch.device, random: np.random.Generator | None
-) -> dict[str, Tensor]:
-    """Rows of a shard as tensors; with a generator, varied: voice, level, response, one band, first sample."""
-    skip = int(random.integers(1, MOST_SKIPPED + 1)) if random is not None and random.random() < 0.5 else 0
-    feats = torch.from_numpy(data.features[rows, skip * FRAMES_PER_TICK :].astype(np.float32))
-    first = data.first_word_ms[rows]
-    ticks = feats.shape[1] // FRAMES_PER_TICK
-    ends = (np.arange(ticks) + 1 + skip) * TICK_MS
-    if random is not None:
-        count = len(rows)
-        level = torch.from_numpy(random.normal(0, LEVEL, (count, 1, 1)).astype(np.float32))
-        sizes = random.normal(0, (TILT, BEND, BEND), (count, 3)).astype(np.float32)
-        response = torch.from_numpy(sizes @ _SHAPES)[:, None]
-        feats[:, :, :MELS] = torch.clamp(warped(feats[:, :, :MELS], random) + level + response, min=-2.0)
-        feats[:, :, MELS + 4] = torch.clamp(feats[:, :, MELS + 4] + level[:, :, 0], min=-2.0)
-        for row in np.flatnonzero(random.random(count) < 0.4):
-            low = int(random.integers(0, MELS - 4))
-            feats[row, :, low : low + int(random.integers(1, 6))] = feats[row, :, :MELS].mean()
-    spans = data.spans[rows].astype(np.int64) - skip * FRAMES_PER_TICK
-    phones = np.where(spans[:, :, :1] >= 0, data.phones[rows], 0).astype(np.int64)
-    return {
-        "features": feats.to(device),
-        "label": torch.from_numpy(data.label[rows].astype(np.int64)).to(device),
-        "speech": torch.from_numpy(data.speech[rows, skip * FRAMES_PER_TICK :].astype(np.float32)).to(device),
-        "tone": torch.from_numpy(data.tone[rows, skip:].astype(np.float32)).to(device),
-        "first_word_ms": torch.from_numpy(np.where(first < 0, -1, np.maximum(0, first - skip * TICK_MS))).to(device),
-        "heard": torch.from_numpy((ends[None] <= data.heard_ms[rows, None]).astype(np.float32)).to(device),
-        "known": torch.from_numpy((data.kind[rows] != CALL).astype(np.float32)).to(device),
-        "spans": torch.from_numpy(spans).to(device),
-        "phones": torch.from_numpy(phones[:, :, : max(1, int((phones > 0).sum(axis=2).max()))]).to(device),
-    }
-
-
-def warped(bands: Tensor, random: np.random.Generator) -> Tensor:
-    """[B, frames, MELS] as if every speaker had a vocal tract of another length: frequencies scaled by one factor.
-
-    After Jaitly and Hinton, "Vocal tract length perturbation (VTLP) improves speech recognition", 2013.
-    """
-    factors = np.exp(np.clip(random.normal(0.0, WARP, (len(bands), 1)), -2.5 * WARP, 2.5 * WARP))
-    places = np.stack([np.interp(row, _CENTRES, np.arange(MELS)) for row in _CENTRES * factors])
-    # Each new band lies between two old ones: a matrix a speaker, as a product is much faster than picking them out.
-    weights = np.maximum(0.0, 1.0 - np.abs(places[:, None] - np.arange(MELS)[:, None])).astype(np.float32)
-    return torch.bmm(bands, torch.from_numpy(weights))
-
-
-def dev_loss(net: AmdNet, data: Shard, device: torch.device, spelling: Spelling | None = None) -> dict[str, float]:
-    """Mean losses and the share of ticks at which a verdict may be due whose likeliest class is right."""
-    net.eval()
-    sums: dict[str, float] = {}
-    right = total = 0.0
-    batches = 0
-    with torch.inference_mode():
-        for start in range(0, len(data), 250):
-            batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
-            _, parts = loss_of(net, batch, 0.0, spelling)
-            classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
-            weight = (_weights(batch) > 0.3).float()
-            right += float(((classes.argmax(-1) == batch["label"][:, None]) * weight).sum())
-            total += float(weight.sum())
-            batches += 1
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + value
-    net.train()
-    return {**{name: value / batches for name, value in sums.items()}, "ticks_right": right / total}
-
-
-def fit_temperature(net: AmdNet, data: Shard, device: torch.device) -> float:
-    """The one number by which logits are divided so that dev's likelihood is best (calibration)."""
-    logits, targets, weights = [], [], []
-    net.eval()
-    with torch.inference_mode():
-        for start in range(0, len(data), 250):
-            batch = batch_of(data, np.arange(start, min(len(data), start + 250)), device, None)
-            classes, *_ = net.logits(batch["features"], net.initial_state(len(batch["label"])).to(device))
-            logits.append(classes.flatten(0, 1))
-            targets.append(batch["label"][:, None].expand(-1, classes.shape[1]).flatten())
-            weights.append(_weights(batch).flatten())
-    every, target, weight = torch.cat(logits), torch.cat(targets), torch.cat(weights)
-    grid = [0.6 + 0.05 * step for step in range(60)]
-    losses = [
-        float((nn.functional.cross_entropy(every / value, target, reduction="none") * weight).sum()) for value in grid
-    ]
-    return grid[int(np.argmin(losses))]
 
 
 def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: bool = False) -> dict[str, float]:
@@ -261,6 +105,8 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
         net.load_state_dict({**known.net.state_dict(), "temperature": torch.ones(())})
     spells = config.spelling > 0.0 and bool(data.phones.any())
     spelling = Spelling(net.judging.input_size).to(device) if spells else None
+    if config.spelling > 0.0 and not spells and not quiet:
+        print("nothing is spelt: no clip has a text and a language, or espeak-ng is not installed")
     learning = nn.ModuleList([net] if spelling is None else [net, spelling])
     averages = copy.deepcopy(learning)
     average = averages[0]
@@ -273,6 +119,8 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
     first, best = 0, {"classes": math.inf}
     if resume and (out / "last.pt").is_file():
         saved = torch.load(out / "last.pt", map_location=device, weights_only=True)
+        if "learning" not in saved:
+            raise ManifestError(f"{out / 'last.pt'} is an older version's: begin anew, without --resume")
         learning.load_state_dict(saved["learning"])
         averages.load_state_dict(saved["averages"])
         optimiser.load_state_dict(saved["optimiser"])

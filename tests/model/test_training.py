@@ -14,6 +14,7 @@ from amd_model.checkpoint import CheckpointError, load
 from amd_model.verdict import Verdict
 from tests.unit.training import corpus
 from training import cases, compare, export, importers, probe, train, tune
+from training.batches import batch_of
 from training.dataset import MOST_REPEATS, dev_data, load_clips, shards, train_data
 from training.laws import DEV
 from training.manifest import ManifestError
@@ -63,6 +64,15 @@ def test_the_same_seed_gives_the_same_weights_also_when_resumed(work, run):
     before = curves(work / "again")
     train.train(config(work), work / "again", work / "cases", resume=True, quiet=True)
     assert curves(work / "again") == before, "a finished run has nothing to resume"
+
+
+def test_an_older_version_s_run_is_not_resumed(work, capsys):
+    out = work / "older"
+    out.mkdir()
+    torch.save({"net": {}}, out / "last.pt")
+    arguments = ["--data", str(work / "data"), "--cases", "48", "--dev-cases", "24", "--processes", "1", "--resume"]
+    assert train.main([*arguments, "--cache", str(work / "cases"), "--out", str(out)]) == 1
+    assert "begin anew, without --resume" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_from_anothers_weights(work, run):
@@ -145,7 +155,7 @@ def test_whole_calls_train_as_they_are(tmp_path, capsys):
     assert (data.first_word_ms < 300).all()
     assert (data.first_word_ms >= 0).all()
     random = np.random.default_rng(3)
-    batch = train.batch_of(data, np.arange(5), torch.device("cpu"), random)
+    batch = batch_of(data, np.arange(5), torch.device("cpu"), random)
     heard = batch["heard"].sum(dim=1)
     short = int(np.argmin(data.heard_ms))
     assert heard.max() <= 40

@@ -12,13 +12,13 @@ import torch
 from amd_model.spec import FRAMES_PER_TICK
 from tests.unit.training import corpus
 from training import tape as tapes
+from training.batches import batch_of
 from training.compose import Composer, Library
 from training.dataset import load_clips, pack
 from training.laws import TRAIN
 from training.phones import PHONES
 from training.spelling import LATE_FRAMES, Spelling
 from training.tape import Speech
-from training.train import batch_of
 
 pytestmark = pytest.mark.unit
 

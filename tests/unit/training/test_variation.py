@@ -8,7 +8,7 @@ import torch
 
 from amd_model.features import mel_hz
 from amd_model.spec import MELS
-from training.train import WARP, warped
+from training.batches import WARP, warped
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from amd_model.spec import FRAMES_PER_TICK
-from training.train import tick_weights
+from training.losses import tick_weights
 
 pytestmark = pytest.mark.unit
 
