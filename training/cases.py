@@ -17,9 +17,10 @@ from pathlib import Path
 import soundfile
 
 from amd_model.spec import SAMPLE_RATE
-from training.compose import Composer, Library
+from training.compose import Composer
 from training.dataset import CALL_PREFIX, load_clips
 from training.laws import DEV
+from training.library import Library
 from training.manifest import ManifestError
 
 _HEAD = "file\tlabel\tfirstWordMs\tturnEndMs\tbeepMs\tkind\tvoice\tnoise\tcodec\n"

@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 from amd_model.features import features
 from amd_model.spec import CLASSES, CONTEXT_SAMPLES, FRAMES_PER_TICK, HOP_MS, HOP_SAMPLES, SAMPLE_RATE
 from amd_model.verdict import Verdict
-from training import channel, compose, laws, phones, signals, tape
+from training import channel, compose, laws, library, phones, signals, tape
 from training.channel import Audio, active_rms
-from training.compose import Case, Composer, Library
+from training.compose import Case, Composer
 from training.importers import load_audio
 from training.laws import DEV, TRAIN, Laws
+from training.library import Library
 from training.manifest import Clip, ManifestError, read
 
 SHARD_CASES = 1_000
@@ -34,7 +35,7 @@ CALL = "call"  # the kind of a case that is a recording
 CALL_PREFIX = "call:"
 MOST_REPEATS = 20
 SPANS, MOST_PHONES = 6, 160  # of an answer that are spelt out, and of a span
-_COMPOSING = (channel, compose, laws, phones, signals, tape)  # the modules that a composed answer depends on
+_COMPOSING = (channel, compose, laws, library, phones, signals, tape)  # the modules that a composed answer depends on
 _LIBRARY: dict[str, Library] = {}
 
 

@@ -10,8 +10,9 @@ from amd_model.spec import SAMPLE_RATE
 from amd_model.verdict import Verdict
 from tests.unit.training import corpus
 from training import tape as tapes
-from training.compose import Composer, Library
+from training.compose import Composer
 from training.laws import DEV, TRAIN, Laws, draw_line
+from training.library import Library
 from training.manifest import read
 
 pytestmark = pytest.mark.unit

@@ -13,9 +13,10 @@ from amd_model.spec import FRAMES_PER_TICK
 from tests.unit.training import corpus
 from training import tape as tapes
 from training.batches import batch_of
-from training.compose import Composer, Library
+from training.compose import Composer
 from training.dataset import load_clips, pack
 from training.laws import TRAIN
+from training.library import Library
 from training.phones import PHONES
 from training.spelling import LATE_FRAMES, Spelling
 from training.tape import Speech
