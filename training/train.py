@@ -105,7 +105,7 @@ def train(config: Config, out: Path, cache: Path, resume: bool = False, quiet: b
         net.load_state_dict({**known.net.state_dict(), "temperature": torch.ones(())})
     spells = config.spelling > 0.0 and bool(data.phones.any())
     spelling = Spelling(net.judging.input_size).to(device) if spells else None
-    if config.spelling > 0.0 and not spells and not quiet:
+    if config.spelling > 0.0 and config.cases and not spells and not quiet:
         print("nothing is spelt: no clip has a text and a language, or espeak-ng is not installed")
     learning = nn.ModuleList([net] if spelling is None else [net, spelling])
     averages = copy.deepcopy(learning)
