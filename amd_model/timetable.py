@@ -20,7 +20,7 @@ LATE_SLOTS = 5
 MAX_BUSY = 0.80
 """Share of the time that slots may take, the new stream included. Handshakes, and bursts of whatever shares the
 core, need the rest: at 0.85 `tests/bench/bench_worker.py` once saw a verdict lag p99 of 190 ms, all of it queueing.
-At 0.80 it is what it is at 0.75 (100 to 160 ms at either, as busy as the host is), with a tenth more streams."""
+At 0.80 it is what it is at 0.75 (100 to 160 ms at either, as busy as the host is)."""
 ENOUGH_STREAMS = 100
 """From here on a slot's time is the streams' and not its own, so it tells what one stream more would cost."""
 FEW_STREAMS = 50
