@@ -173,9 +173,13 @@ class BatchEngine:
         # Making Python's numbers of all measures, and looking for tones among them, costs as much as the decision does.
         rows_told: list[list[float]] = outputs[:, :NET_OUTPUTS].tolist()
         begins = may_begin(outputs[:, MEASURES]).tolist()
-        for index, analysis in enumerate(chunk):
-            if begins[index] or analysis.hearing is not None or not analysis.state.tones.idle:
-                rows_told[index] = outputs[index].tolist()
+        whole = [
+            index
+            for index, analysis in enumerate(chunk)
+            if begins[index] or analysis.hearing is not None or not analysis.state.tones.idle
+        ]
+        for index, row in zip(whole, outputs[whole].tolist(), strict=True):
+            rows_told[index] = row
         return rows_told
 
 

@@ -120,6 +120,17 @@ class DecisionState:
 
     def hear(self, speech: Sequence[float], start_ms: int) -> None:
         """Speech probabilities of one tick's frames → when speech began and ended (hysteresis, no clicks)."""
+        # Nearly every tick is all silence or all speech: those two need no look at each frame.
+        if max(speech) < _FAINT:
+            self._speaking = False
+            self._speech_run = 0
+            return
+        if self._speaking and min(speech) >= _SPEECH_STAY:
+            self._speech_run += FRAMES_PER_TICK
+            self.faint_ms += TICK_MS
+            self.speech_ms += TICK_MS
+            self.last_faint_ms = self.last_speech_ms = start_ms + TICK_MS
+            return
         now = start_ms
         for probability in speech:
             now += HOP_MS
@@ -219,10 +230,9 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     if fax >= policy.fax and now >= 800:
         return [_tell(state, Verdict.FAX, fax, Reason.FAX_TONE, now)]
     if spoken:
-        live_demand, machine_demand = _demands(state, options, silence)
-        if silence >= policy.live_silence_ms and live >= live_demand:
+        if silence >= policy.live_silence_ms and live >= _live_demand(state, options, silence):
             return [_tell(state, Verdict.LIVE_PERSON, live, Reason.SHORT_GREETING, now)]
-        if machine >= machine_demand:
+        if machine >= _machine_demand(policy, options, silence):
             reason = Reason.LONG_GREETING if state.speech_ms >= _PHRASE_MS else Reason.PHRASE
             return [_tell(state, Verdict.ANSWERING_MACHINE, machine, reason, now)]
     if now >= options.initial_silence_ms and not state.tones.active:
@@ -234,16 +244,14 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     return []
 
 
-def _demands(state: DecisionState, options: AmdOptions, silence: int) -> tuple[float, float]:
-    """What a person's and a machine's probability must reach after so much silence.
+def _live_demand(state: DecisionState, options: AmdOptions, silence: int) -> float:
+    """What a person's probability must reach after so much silence: the longer, the less.
 
-    The longer the silence, the less: a person's falls from ``live`` through ``live_late`` at the call's
-    after-greeting silence, a machine's from ``machine_silence``, and at one and a half times that silence the
-    likelier of the two is told, because by then a person has waited long enough.
+    It falls from ``live`` through ``live_late`` at the call's after-greeting silence to even odds at one and a half
+    times that, because by then a person has waited long enough.
     """
     policy = state.policy
-    late = max(policy.live_silence_ms + TICK_MS, options.after_greeting_silence_ms)
-    last = late + late // 2
+    late, last = _waits(policy, options)
     if silence <= late:
         part = (silence - policy.live_silence_ms) / (late - policy.live_silence_ms)
         live = policy.live + (policy.live_late - policy.live) * part
@@ -251,10 +259,22 @@ def _demands(state: DecisionState, options: AmdOptions, silence: int) -> tuple[f
         live = policy.live_late + (_EVEN - policy.live_late) * min(1.0, (silence - late) / (last - late))
     if _WORD_MS <= state.speech_ms < _SHORT_MS:
         live = max(_EVEN, live * policy.live_short)
+    return live
+
+
+def _machine_demand(policy: Policy, options: AmdOptions, silence: int) -> float:
+    """What a machine's must reach: ``machine`` while it speaks, then from ``machine_silence`` to the same even odds."""
     if silence < _PAUSE_MS:
-        return live, policy.machine
+        return policy.machine
+    _, last = _waits(policy, options)
     share = min(1.0, (silence - _PAUSE_MS) / max(TICK_MS, last - _PAUSE_MS))
-    return live, policy.machine_silence + (_EVEN - policy.machine_silence) * share
+    return policy.machine_silence + (_EVEN - policy.machine_silence) * share
+
+
+def _waits(policy: Policy, options: AmdOptions) -> tuple[int, int]:
+    """The after-greeting silence, and that at which the likelier of a person and a machine is told."""
+    late = max(policy.live_silence_ms + TICK_MS, options.after_greeting_silence_ms)
+    return late, late + late // 2
 
 
 def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, now: int) -> list[AmdEvent]:

@@ -223,43 +223,48 @@ class ToneTracker:
         return self._frame * HOP_MS
 
     def _follow(self, first: float, second: float, share: float, level: float, found: list[Tone]) -> None:
-        if self._count:
+        count = self._count
+        if count:
+            off, usual = first - self._first, self._level
             same = (
-                share > STAY_SHARE
-                and level > self._level - 0.3  # 6 dB below the run's mean it has stopped
-                and abs(first - self._first) < DRIFT_KHZ
+                -DRIFT_KHZ < off < DRIFT_KHZ
+                and share > STAY_SHARE
+                and level > usual - 0.3  # 6 dB below the run's mean it has stopped
                 and ((second > 0.0) == (self._second > 0.0) and abs(second - self._second) < 2 * DRIFT_KHZ)
             )
             if same:
-                n = self._count
-                self._count = n + 1
+                self._count = longer = count + 1
                 self._settle(first, level)
-                self._tone = max(self._tone, self._tone_now)
-                self._talk += (self._talk_now - self._talk) / (n + 1)
+                if self._tone_now > self._tone:
+                    self._tone = self._tone_now
+                self._talk += (self._talk_now - self._talk) / longer
                 self._gap = 0
-                self._first += (first - self._first) / (n + 1)
-                self._second += (second - self._second) / (n + 1)
-                self._level += (level - self._level) / (n + 1)
-                self._share += (share - self._share) / (n + 1)
-                if self._count == CED_FRAMES and not self._told and self._is_ced():
+                self._first += off / longer
+                self._second += (second - self._second) / longer
+                self._level = usual + (level - usual) / longer
+                self._share += (share - self._share) / longer
+                if longer == CED_FRAMES and not self._told and self._is_ced():
                     self._told = True
                     found.append(self._told_as(ToneKind.CED, self._now()))
                 return
-            # A frame that holds a tone's first or last few milliseconds is still of it, only less pure.
-            self._gap += 1
-            if self._gap <= GAP_FRAMES and self._count >= 3:
-                return
-            # A concealed packet repeats a piece of the tone that does not fit its neighbours: it wavers, as loud.
-            if (
-                self._gap <= SURE_GAP_FRAMES
-                and self._count >= MIN_FRAMES
-                and self._tone_now >= SURE_TONE
-                and share > STAY_SHARE
-                and abs(first - self._first) < SURE_DRIFT_KHZ
-                and level > self._level - 0.3
-            ):
-                return
-            self._close(found, level)
+            if count < 3:
+                self._count = 0  # too short to leave anything behind
+            else:
+                # A frame that holds a tone's first or last few milliseconds is still of it, only less pure.
+                self._gap += 1
+                if self._gap <= GAP_FRAMES:
+                    return
+                # A concealed packet repeats a piece of the tone that does not fit its neighbours: it wavers, as loud.
+                if (
+                    self._gap <= SURE_GAP_FRAMES
+                    and count >= MIN_FRAMES
+                    and self._tone_now >= SURE_TONE
+                    and share > STAY_SHARE
+                    and abs(off) < SURE_DRIFT_KHZ
+                    and level > usual - 0.3
+                ):
+                    return
+                self._close(found, level)
         if share > ENTER_SHARE and level > MIN_LEVEL:
             self._count = 1
             self._gap = 0
@@ -296,14 +301,13 @@ class ToneTracker:
 
     def _close(self, found: list[Tone], level_after: float) -> None:
         count, self._count = self._count, 0
-        if not count:
+        if count < 4:
             return
         end = self._now() - self._gap * HOP_MS
         kind = self._kind(count, level_after)
         if kind is not None and not self._told:
             found.append(self._told_as(kind, end, self._is_beep(count, level_after)))
-        if count >= 4:
-            self._last_start, self._last_end, self._last_khz = self._start, end, self._first
+        self._last_start, self._last_end, self._last_khz = self._start, end, self._first
 
     def _kind(self, count: int, level_after: float) -> ToneKind | None:
         first, second = self._first, self._second
