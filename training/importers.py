@@ -101,14 +101,18 @@ def speechocean(root: Path) -> Iterator[Clip]:
 
 
 def recordings(root: Path, labels: Path | None, licence: str = "own recordings") -> Iterator[Clip]:
-    """Whole answered calls: a folder per verdict, or a CSV with file,label[,speaker,split]; a file is a speaker."""
+    """Whole answered calls: a folder per verdict, or a CSV with file,label[,speaker,split].
+
+    Where nobody says who speaks, a recording is a speaker of its own, known by its content: under another name or
+    label, or twice, it stays in the split it was in.
+    """
     known = {verdict.value for verdict in Verdict}
     if labels is None:
         for folder in sorted(p for p in root.iterdir() if p.is_dir()):
             if folder.name not in known:
                 raise ManifestError(f"folder {folder.name!r} is no verdict; known are {', '.join(sorted(known))}")
             for file in sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".wav", ".flac", ".ogg")):
-                speaker = f"call-{file.stem}"
+                speaker = _unnamed(file)
                 yield Clip(file, f"call:{folder.name}", speaker, "recordings", licence, split_of(speaker))
         return
     with labels.open(encoding="utf-8", newline="") as stream:
@@ -122,9 +126,14 @@ def recordings(root: Path, labels: Path | None, licence: str = "own recordings")
             file = root / (row.get("file") or "")
             if not file.is_file():
                 raise ManifestError(f"{where}: no such file {row.get('file')}")
-            speaker = row.get("speaker") or f"call-{file.stem}"
+            speaker = row.get("speaker") or _unnamed(file)
             split = row.get("split") or split_of(speaker)
             yield Clip(file, f"call:{row['label']}", speaker, "recordings", licence, split)
+
+
+def _unnamed(file: Path) -> str:
+    with file.open("rb") as stream:
+        return f"call-{hashlib.file_digest(stream, 'sha256').hexdigest()[:16]}"
 
 
 def harper_valley(root: Path) -> Iterator[Clip]:
@@ -186,20 +195,35 @@ def spoken(
 
 
 def copy_in(clips: Iterable[Clip], out: Path, channel: int | None = None, trim: bool = True) -> list[Clip]:
-    """Every clip as 8 kHz mono FLAC below ``out``; whole calls keep their silence."""
-    copied = []
+    """Every clip as 8 kHz mono FLAC below ``out``; whole calls keep their silence.
+
+    A clip without a sound is left out, unless it is a call that nobody spoke in; what is left out, and what was mixed
+    from several channels, is said.
+    """
+    copied: list[Clip] = []
+    silent: list[str] = []
+    mixed = 0
     for index, clip in enumerate(clips):
         audio = load_audio(clip.file, channel)
-        if trim and not clip.kind.startswith("call:"):
+        call = clip.kind.startswith("call:")
+        if trim and not call:
             audio = trimmed(audio)
         peak = float(np.max(np.abs(audio), initial=0.0))
-        if peak < 1e-4:
+        if peak < 1e-4 and clip.kind != f"call:{Verdict.UNKNOWN.value}":
+            silent.append(clip.file.name)
             continue
+        mixed += call and channel is None and soundfile.info(clip.file).channels > 1
         target = out / clip.source.replace("/", "-") / f"{index:05d}-{clip.file.stem[:40]}.flac"
         target.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(target, audio / max(1.0, peak), SAMPLE_RATE, subtype="PCM_16")
         copied.append(replace(clip, file=target))
     write(out / "manifest.tsv", copied)
+    if mixed:
+        print(f"channels mixed: {mixed} (--channel takes the far end's; 0 is the first)")
+    if silent:
+        hint = "" if channel is None else f" (is channel {channel} the far end's?)"
+        named = ", ".join(silent[:3]) + (", …" if len(silent) > 3 else "")
+        print(f"left out, without a sound{hint}: {len(silent)} ({named})")
     return copied
 
 

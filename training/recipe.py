@@ -33,7 +33,7 @@ from training import cases as listing
 from training import train, tune
 from training.dataset import CALL_PREFIX, Shard, dev_data, load_clips
 from training.importers import copy_in, recordings
-from training.manifest import Clip, ManifestError
+from training.manifest import SPLITS, Clip, ManifestError
 from training.train import ENOUGH_DEV, NOTHING, SHIPPED, Config
 
 RECORDINGS_EPOCHS, RECORDINGS_RATE = 30, 3e-4
@@ -50,6 +50,21 @@ class Plan:
     def counts(self) -> Counter[str]:
         """Recordings by split."""
         return Counter(clip.split for clip in self.clips if clip.kind.startswith(CALL_PREFIX))
+
+    def told(self) -> str:
+        """The recordings by split and verdict, and what the test will say nothing of."""
+        found = Counter((clip.split, clip.kind) for clip in self.clips if clip.kind.startswith(CALL_PREFIX))
+        if not found:
+            return "no recordings: answers are composed"
+        kinds = sorted({kind for _, kind in found})
+        lines = ["recordings:"]
+        for split in SPLITS:
+            parts = [f"{found[split, kind]} {kind.removeprefix(CALL_PREFIX)}" for kind in kinds if found[split, kind]]
+            lines.append(f"  {split}: {', '.join(parts) or 'none'}")
+        missing = [kind.removeprefix(CALL_PREFIX) for kind in kinds if not found["test", kind]]
+        if missing:
+            lines.append(f"  no {' and no '.join(missing)} in test: its figures will say nothing of them")
+        return "\n".join(lines)
 
     def composable(self, split: str) -> bool:
         """Whether answers can be composed: there is speech of people who serve both classes."""
@@ -127,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cache = out.parent / "cases"
     try:
         plan = gather(options.data, out, options.channel)
-        print(f"recordings: {dict(plan.counts())}")
+        print(plan.told())
         cases = options.cases if plan.composable("train") else 0
         dev_cases = options.dev_cases if plan.composable("dev") else 0
         start = "" if options.start == NOTHING else options.start

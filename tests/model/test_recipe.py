@@ -22,7 +22,8 @@ def test_recordings_become_a_measured_model_that_goes_on_from_the_shipped_one(
     arguments = ["--data", str(recordings(tmp_path / "answers")), "--out", str(run), "--epochs", "2"]
     assert recipe.main(arguments) == 0
     said = capsys.readouterr().out
-    assert "recordings: {'train': 5, 'dev': 2, 'test': 1}" in said
+    assert "train: 3 answering_machine, 2 live_person\n  dev: 1 answering_machine, 1 live_person" in said
+    assert "test: 1 live_person\n  no answering_machine in test: its figures will say nothing of them" in said
     assert "thresholds stay: dev has 2 cases" in said
     before = (run / "curves.jsonl").read_text()
     assert recipe.main([*arguments, "--resume"]) == 0
@@ -64,7 +65,9 @@ def test_clips_are_composed_from_beside_recordings(tmp_path: Path, capsys: pytes
     assert curve["train_speech"] > 0, "who speaks is known of what is composed"
     assert (tmp_path / "run" / "recordings-2" / "manifest.tsv").is_file()
     assert recipe.main([*folders[:2], *few, "--out", str(tmp_path / "other")]) == 0
-    assert "on dev:" in capsys.readouterr().out, "without test recordings dev is what there is"
+    said = capsys.readouterr().out
+    assert "no recordings: answers are composed" in said
+    assert "on dev:" in said, "without test recordings dev is what there is"
 
 
 @pytest.mark.parametrize("start", ["nowhere", "shipped"])

@@ -40,6 +40,18 @@ def test_recordings_in_folders_with_the_far_channel(tmp_path):
     assert abs(len(audio) - 4_800) < 20
 
 
+def test_a_recording_is_known_by_its_content(tmp_path):
+    """Named as another is or twice there, relabelled or renamed: what was held out stays so."""
+    for name, seed in (("live_person/a.wav", 1), ("fax/a.wav", 2), ("unknown/b/a.wav", 3), ("unknown/c/a.wav", 3)):
+        put(tmp_path / name, seed=seed)
+    fax, person, one, again = importers.recordings(tmp_path, None)
+    assert len({fax.speaker, person.speaker, one.speaker}) == 3
+    assert (again.speaker, again.split) == (one.speaker, one.split)
+    (tmp_path / "labels.csv").write_text("file,label\nfax/a.wav,unknown\n")
+    (relabelled,) = importers.recordings(tmp_path, tmp_path / "labels.csv")
+    assert (relabelled.speaker, relabelled.split) == (fax.speaker, fax.split)
+
+
 def test_recordings_by_list(tmp_path):
     put(tmp_path / "a.wav")
     labels = tmp_path / "labels.csv"
@@ -128,14 +140,24 @@ def test_any_tts_command(tmp_path):
         list(importers.spoken("say", ["v"], texts, tmp_path, "train", "tts"))
 
 
-def test_what_is_no_audio_is_refused_and_silence_left_out(tmp_path):
+def test_what_is_no_audio_is_refused_and_silence_left_out(tmp_path, capsys):
     (tmp_path / "x.wav").write_text("not audio")
     with pytest.raises(ManifestError, match=r"x\.wav: not readable"):
         importers.load_audio(tmp_path / "x.wav")
     (tmp_path / "calls/fax").mkdir(parents=True)
     soundfile.write(tmp_path / "calls/fax/s.wav", np.zeros(8_000), 8_000)
+    put(tmp_path / "calls/live_person/p.wav", channels=2)
+    (tmp_path / "calls/unknown").mkdir()
+    soundfile.write(tmp_path / "calls/unknown/dead.wav", np.zeros(8_000), 8_000)
     assert importers.main(["recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")]) == 0
-    assert read(tmp_path / "out/manifest.tsv") == []
+    kinds = [clip.kind for clip in read(tmp_path / "out/manifest.tsv")]
+    assert kinds == ["call:live_person", "call:unknown"], "a dead line is an answer that detectors meet"
+    said = capsys.readouterr().out
+    assert "left out, without a sound: 1 (s.wav)\n" in said
+    assert "channels mixed: 1 " in said
+    arguments = ["recordings", "--root", str(tmp_path / "calls"), "--channel", "0", "--out", str(tmp_path / "near")]
+    assert importers.main(arguments) == 0
+    assert "left out, without a sound (is channel 0 the far end's?): 2 (s.wav, p.wav)\n" in capsys.readouterr().out
 
 
 def test_trimming_keeps_the_words():
