@@ -100,14 +100,6 @@ def measure(plan: Plan, run: Path, dev: Shard, models: Sequence[LoadedModel]) ->
     return [{"split": "dev", **tune.body_of(model, model.policy, known, tune.dev_rows(model, dev))} for model in models]
 
 
-def kept(run: Path) -> str:
-    """Which epoch the run's weights are of: the one whose dev loss the card tells, or what was started from."""
-    loss = checkpoint.load(run / "best.safetensors").card["dev"]["classes"]
-    lines = [json.loads(line) for line in (run / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
-    epoch = next((line["epoch"] for line in lines if line["dev_classes"] == loss), None)
-    return "what was started from: no epoch was better on dev" if epoch is None else f"epoch {epoch}, the best on dev"
-
-
 def beside(bodies: Sequence[dict[str, Any]]) -> str:
     """The figures that decide, one model a line."""
     lines = [f"on {bodies[0]['split']}:"]
@@ -158,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             start=start,
         )
         train.train(config, out, cache, options.resume)
-        print(f"kept: {kept(out)}")
+        print(f"kept: {train.kept(out)}")
         dev = dev_data(plan.folders, cache, dev_cases, options.processes)
         if len(dev) >= ENOUGH_DEV:
             tune.choose(out, dev, options.tries)

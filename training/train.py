@@ -215,6 +215,14 @@ def _keep(
     net.temperature.fill_(1.0)
 
 
+def kept(run: Path) -> str:
+    """Which epoch the run's weights are of: the one whose dev loss the card tells, or what was started from."""
+    loss = checkpoint.load(run / "best.safetensors").card["dev"]["classes"]
+    lines = [json.loads(line) for line in (run / "curves.jsonl").read_text(encoding="utf-8").splitlines()]
+    epoch = next((line["epoch"] for line in lines if line["dev_classes"] == loss), None)
+    return "what was started from: no epoch was better on dev" if epoch is None else f"epoch {epoch}, the best on dev"
+
+
 def main(argv: list[str] | None = None) -> int:
     """Command line; 0 when the run finished."""
     parser = argparse.ArgumentParser("python -m training.train", description=(__doc__ or "").splitlines()[0])
@@ -237,7 +245,8 @@ def main(argv: list[str] | None = None) -> int:
     except (ManifestError, checkpoint.CheckpointError) as error:
         print(f"training not started: {error}", file=sys.stderr)
         return 1
-    print(f"best on dev: {best}; next: python -m training.tune --run {options.out}")
+    figures = ", ".join(f"{name} {value:.4f}" for name, value in best.items())
+    print(f"kept: {kept(options.out)} ({figures}); next: python -m training.tune --run {options.out}")
     return 0
 
 

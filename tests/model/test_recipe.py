@@ -51,7 +51,7 @@ def test_what_a_run_starts_from_stays_when_no_epoch_beats_it(tmp_path: Path) -> 
     start, kept = (checkpoint.load(run / "best.safetensors").net for run in (first, tmp_path / "worse"))
     assert all((ours == theirs).all() for ours, theirs in zip(start.parameters(), kept.parameters(), strict=True))
     assert best["classes"] > 0
-    assert "started from" in recipe.kept(tmp_path / "worse")
+    assert "started from" in train.kept(tmp_path / "worse")
 
 
 def test_clips_are_composed_from_beside_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -60,7 +60,7 @@ def test_clips_are_composed_from_beside_recordings(tmp_path: Path, capsys: pytes
     folders = ["--data", str(tmp_path / "clips"), "--data", str(recordings(tmp_path / "answers"))]
     few = ["--cases", "32", "--dev-cases", "16", "--epochs", "1", "--processes", "1"]
     assert recipe.main([*folders, *few, "--start", "nothing", "--out", str(tmp_path / "run")]) == 0
-    assert recipe.kept(tmp_path / "run").startswith("epoch 1")
+    assert train.kept(tmp_path / "run").startswith("epoch 1")
     curve = json.loads((tmp_path / "run" / "curves.jsonl").read_text().splitlines()[0])
     assert curve["train_speech"] > 0, "who speaks is known of what is composed"
     assert (tmp_path / "run" / "recordings-2" / "manifest.tsv").is_file()
