@@ -209,7 +209,8 @@ def copy_in(clips: Iterable[Clip], out: Path, channel: int | None = None, trim: 
         if trim and not call:
             audio = trimmed(audio)
         peak = float(np.max(np.abs(audio), initial=0.0))
-        if peak < 1e-4 and clip.kind != f"call:{Verdict.UNKNOWN.value}":
+        dead_line = len(audio) > 0 and clip.kind == f"call:{Verdict.UNKNOWN.value}"
+        if peak < 1e-4 and not dead_line:
             silent.append(clip.file.name)
             continue
         mixed += call and channel is None and soundfile.info(clip.file).channels > 1

@@ -149,15 +149,17 @@ def test_what_is_no_audio_is_refused_and_silence_left_out(tmp_path, capsys):
     put(tmp_path / "calls/live_person/p.wav", channels=2)
     (tmp_path / "calls/unknown").mkdir()
     soundfile.write(tmp_path / "calls/unknown/dead.wav", np.zeros(8_000), 8_000)
+    soundfile.write(tmp_path / "calls/unknown/empty.wav", np.zeros(0), 8_000)
     assert importers.main(["recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")]) == 0
     kinds = [clip.kind for clip in read(tmp_path / "out/manifest.tsv")]
     assert kinds == ["call:live_person", "call:unknown"], "a dead line is an answer that detectors meet"
     said = capsys.readouterr().out
-    assert "left out, without a sound: 1 (s.wav)\n" in said
+    assert "left out, without a sound: 2 (s.wav, empty.wav)\n" in said
     assert "channels mixed: 1 " in said
     arguments = ["recordings", "--root", str(tmp_path / "calls"), "--channel", "0", "--out", str(tmp_path / "near")]
     assert importers.main(arguments) == 0
-    assert "left out, without a sound (is channel 0 the far end's?): 2 (s.wav, p.wav)\n" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "left out, without a sound (is channel 0 the far end's?): 3 (s.wav, p.wav, empty.wav)\n" in said
 
 
 def test_trimming_keeps_the_words():
