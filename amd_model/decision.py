@@ -126,10 +126,11 @@ class DecisionState:
             self._speech_run = 0
             return
         if self._speaking and min(speech) >= _SPEECH_STAY:
-            self._speech_run += FRAMES_PER_TICK
-            self.faint_ms += TICK_MS
-            self.speech_ms += TICK_MS
-            self.last_faint_ms = self.last_speech_ms = start_ms + TICK_MS
+            spoken_ms = len(speech) * HOP_MS
+            self._speech_run += len(speech)
+            self.faint_ms += spoken_ms
+            self.speech_ms += spoken_ms
+            self.last_faint_ms = self.last_speech_ms = start_ms + spoken_ms
             return
         now = start_ms
         for probability in speech:

@@ -210,6 +210,26 @@ def test_exactly_one_verdict_in_time_order(rows, mode):
     assert all(0.0 <= event.confidence <= 1.0 for event in events)
 
 
+@given(st.lists(st.lists(st.sampled_from([0.1, 0.3, 0.34, 0.4, 0.7]), min_size=5, max_size=5), max_size=40))
+def test_speech_is_heard_alike_by_the_tick_and_by_the_frame(ticks):
+    """A tick that is all speech or all silence is taken in one step; that must be five small ones."""
+    whole, single = DecisionState(POLICY), DecisionState(POLICY)
+    for index, speech in enumerate(ticks):
+        whole.hear(speech, 100 * index)
+        for place, probability in enumerate(speech):
+            single.hear([probability], 100 * index + 20 * place)
+        names = (
+            "first_speech_ms",
+            "last_speech_ms",
+            "speech_ms",
+            "faint_ms",
+            "last_faint_ms",
+            "_speaking",
+            "_speech_run",
+        )
+        assert [getattr(whole, name) for name in names] == [getattr(single, name) for name in names]
+
+
 @pytest.mark.parametrize("change", [{"live": "x"}, {"live": -1}, {"other": 1}])
 def test_policy_refuses_what_it_does_not_know(change):
     with pytest.raises(ValueError, match="policy"):
