@@ -18,7 +18,7 @@ import soundfile
 
 from amd_model.spec import SAMPLE_RATE
 from training.compose import Composer
-from training.dataset import CALL_PREFIX, load_clips
+from training.dataset import load_clips
 from training.laws import DEV
 from training.library import Library
 from training.manifest import ManifestError
@@ -51,11 +51,11 @@ def write_cases(folders: Sequence[Path], split: str, count: int, seed: int, out:
 
 def list_calls(folders: Sequence[Path], split: str, out: Path) -> Path:
     """The recordings of whole calls in this split; returns the list's path. Raises ManifestError."""
-    calls = [clip for clip in load_clips(folders) if clip.split == split and clip.kind.startswith(CALL_PREFIX)]
+    calls = [clip for clip in load_clips(folders) if clip.split == split and clip.verdict]
     if not calls:
         raise ManifestError(f"no recording of split {split!r} in {', '.join(folder.name for folder in folders)}")
     out.mkdir(parents=True, exist_ok=True)
-    rows = [f"{clip.file.resolve()}\t{clip.kind.removeprefix(CALL_PREFIX)}\t{clip.source}\n" for clip in calls]
+    rows = [f"{clip.file.resolve()}\t{clip.verdict}\t{clip.source}\n" for clip in calls]
     (out / "cases.tsv").write_text("".join(["file\tlabel\tsource\n", *rows]), encoding="utf-8")
     return out / "cases.tsv"
 

@@ -32,7 +32,6 @@ from training.manifest import Clip, ManifestError, read
 SHARD_CASES = 1_000
 DEV_SEED = 100
 CALL = "call"  # the kind of a case that is a recording
-CALL_PREFIX = "call:"
 MOST_REPEATS = 20
 SPANS, MOST_PHONES = 6, 160  # of an answer that are spelt out, and of a span
 _COMPOSING = (channel, compose, laws, library, phones, signals, tape)  # the modules that a composed answer depends on
@@ -123,10 +122,10 @@ def recorded(clips: Sequence[Clip], laws: Laws, split: str) -> Shard | None:
     cases = []
     count = int(laws.seconds * SAMPLE_RATE)
     for clip in clips:
-        if clip.split != split or not clip.kind.startswith(CALL_PREFIX):
+        label = clip.verdict
+        if clip.split != split or label is None:
             continue
         audio = load_audio(clip.file)[:count]
-        label = Verdict(clip.kind.removeprefix(CALL_PREFIX))
         speaks = label in (Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE)
         first = _first_loud_ms(audio) if speaks else -1
         whole = np.pad(audio, (0, count - len(audio)))

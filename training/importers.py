@@ -30,7 +30,7 @@ from scipy import signal
 from amd_model.spec import SAMPLE_RATE
 from amd_model.verdict import Verdict
 from training.channel import Audio
-from training.manifest import Clip, ManifestError, write
+from training.manifest import CALL_PREFIX, Clip, ManifestError, write
 
 _TTS_TIMEOUT_S = 60
 
@@ -113,7 +113,7 @@ def recordings(root: Path, labels: Path | None, licence: str = "own recordings")
                 raise ManifestError(f"folder {folder.name!r} is no verdict; known are {', '.join(sorted(known))}")
             for file in sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".wav", ".flac", ".ogg")):
                 speaker = _unnamed(file)
-                yield Clip(file, f"call:{folder.name}", speaker, "recordings", licence, split_of(speaker))
+                yield Clip(file, CALL_PREFIX + folder.name, speaker, "recordings", licence, split_of(speaker))
         return
     with labels.open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
@@ -128,7 +128,7 @@ def recordings(root: Path, labels: Path | None, licence: str = "own recordings")
                 raise ManifestError(f"{where}: no such file {row.get('file')}")
             speaker = row.get("speaker") or _unnamed(file)
             split = row.get("split") or split_of(speaker)
-            yield Clip(file, f"call:{row['label']}", speaker, "recordings", licence, split)
+            yield Clip(file, CALL_PREFIX + row["label"], speaker, "recordings", licence, split)
 
 
 def _unnamed(file: Path) -> str:
@@ -205,27 +205,30 @@ def copy_in(clips: Iterable[Clip], out: Path, channel: int | None = None, trim: 
     mixed = 0
     for index, clip in enumerate(clips):
         audio = load_audio(clip.file, channel)
-        call = clip.kind.startswith("call:")
-        if trim and not call:
+        if trim and clip.verdict is None:
             audio = trimmed(audio)
         peak = float(np.max(np.abs(audio), initial=0.0))
-        dead_line = len(audio) > 0 and clip.kind == f"call:{Verdict.UNKNOWN.value}"
+        dead_line = len(audio) > 0 and clip.verdict is Verdict.UNKNOWN
         if peak < 1e-4 and not dead_line:
             silent.append(clip.file.name)
             continue
-        mixed += call and channel is None and soundfile.info(clip.file).channels > 1
+        mixed += clip.verdict is not None and channel is None and soundfile.info(clip.file).channels > 1
         target = out / clip.source.replace("/", "-") / f"{index:05d}-{clip.file.stem[:40]}.flac"
         target.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(target, audio / max(1.0, peak), SAMPLE_RATE, subtype="PCM_16")
         copied.append(replace(clip, file=target))
     write(out / "manifest.tsv", copied)
+    _tell_losses(mixed, silent, channel)
+    return copied
+
+
+def _tell_losses(mixed: int, silent: list[str], channel: int | None) -> None:
     if mixed:
         print(f"channels mixed: {mixed} (--channel takes the far end's; 0 is the first)")
     if silent:
         hint = "" if channel is None else f" (is channel {channel} the far end's?)"
         named = ", ".join(silent[:3]) + (", …" if len(silent) > 3 else "")
         print(f"left out, without a sound{hint}: {len(silent)} ({named})")
-    return copied
 
 
 def _pairs(path: Path) -> Iterator[tuple[str, str]]:

@@ -28,7 +28,7 @@ class Library:
         clips = [clip for clip in clips if clip.split == split]
         self._phones = lexicon(clips)
         for clip in clips:
-            if not clip.kind.startswith("call:"):
+            if clip.verdict is None:
                 self.by_kind[clip.kind][clip.speaker].append((clip, _int16(clip)))
         speech = [
             self._float(a)

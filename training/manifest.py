@@ -16,8 +16,9 @@ from typing import Final
 
 from amd_model.verdict import Verdict
 
+CALL_PREFIX: Final = "call:"
 SPLITS: Final = ("train", "dev", "test")
-KINDS: Final = ("speech", "live", "machine", "fragment", "music", *(f"call:{v.value}" for v in Verdict))
+KINDS: Final = ("speech", "live", "machine", "fragment", "music", *(f"{CALL_PREFIX}{v.value}" for v in Verdict))
 COLUMNS: Final = ("file", "kind", "speaker", "source", "licence", "split", "text", "language")
 _REQUIRED: Final = COLUMNS[:-2]
 
@@ -38,6 +39,11 @@ class Clip:
     split: str
     text: str = ""
     language: str = ""
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """Who answered in a recording of a whole call; None for raw material."""
+        return Verdict(self.kind.removeprefix(CALL_PREFIX)) if self.kind.startswith(CALL_PREFIX) else None
 
     @property
     def synthetic(self) -> bool:

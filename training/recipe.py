@@ -29,9 +29,10 @@ import torch
 
 from amd_model import checkpoint, evaluate, report
 from amd_model.checkpoint import CheckpointError, LoadedModel
+from amd_model.verdict import Verdict
 from training import cases as listing
 from training import train, tune
-from training.dataset import CALL_PREFIX, Shard, dev_data, load_clips
+from training.dataset import Shard, dev_data, load_clips
 from training.importers import copy_in, recordings
 from training.manifest import SPLITS, Clip, ManifestError
 from training.train import ENOUGH_DEV, NOTHING, SHIPPED, Config
@@ -49,20 +50,19 @@ class Plan:
 
     def counts(self) -> Counter[str]:
         """Recordings by split."""
-        return Counter(clip.split for clip in self.clips if clip.kind.startswith(CALL_PREFIX))
+        return Counter(clip.split for clip in self.clips if clip.verdict)
 
     def told(self) -> str:
         """The recordings by split and verdict, and what the test will say nothing of."""
-        found = Counter((clip.split, clip.kind) for clip in self.clips if clip.kind.startswith(CALL_PREFIX))
+        found = Counter((clip.split, clip.verdict) for clip in self.clips if clip.verdict)
         if not found:
             return "no recordings: answers are composed"
-        kinds = sorted({kind for _, kind in found})
+        verdicts = [verdict for verdict in Verdict if any(found[split, verdict] for split in SPLITS)]
         lines = ["recordings:"]
         for split in SPLITS:
-            parts = [f"{found[split, kind]} {kind.removeprefix(CALL_PREFIX)}" for kind in kinds if found[split, kind]]
+            parts = [f"{found[split, verdict]} {verdict}" for verdict in verdicts if found[split, verdict]]
             lines.append(f"  {split}: {', '.join(parts) or 'none'}")
-        missing = [kind.removeprefix(CALL_PREFIX) for kind in kinds if not found["test", kind]]
-        if missing:
+        if missing := [verdict for verdict in verdicts if not found["test", verdict]]:
             lines.append(f"  no {' and no '.join(missing)} in test: its figures will say nothing of them")
         return "\n".join(lines)
 

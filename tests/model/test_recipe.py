@@ -22,7 +22,7 @@ def test_recordings_become_a_measured_model_that_goes_on_from_the_shipped_one(
     arguments = ["--data", str(recordings(tmp_path / "answers")), "--out", str(run), "--epochs", "2"]
     assert recipe.main(arguments) == 0
     said = capsys.readouterr().out
-    assert "train: 3 answering_machine, 2 live_person\n  dev: 1 answering_machine, 1 live_person" in said
+    assert "train: 2 live_person, 3 answering_machine\n  dev: 1 live_person, 1 answering_machine" in said
     assert "test: 1 live_person\n  no answering_machine in test: its figures will say nothing of them" in said
     assert "thresholds stay: dev has 2 cases" in said
     before = (run / "curves.jsonl").read_text()
