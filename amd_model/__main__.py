@@ -44,11 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _serve(_serve_arguments().parse_args(arguments[1:]))
     _use_one_thread()
     if command == "classify":
-        from amd_model import classify
+        from amd_model.evaluation import classify
 
         return classify.run(arguments[1:])
     if command == "evaluate":
-        from amd_model import evaluate
+        from amd_model.evaluation import evaluate
 
         return evaluate.run(arguments[1:])
     print(__doc__ or "", file=sys.stdout if command in ("-h", "--help") else sys.stderr)
@@ -86,8 +86,8 @@ def _serve(options: argparse.Namespace) -> int:
 
     if not monkey.is_module_patched("socket"):
         raise RuntimeError("serve needs gevent's patch before every import: run it as python -m amd_model serve")
-    from amd_model import checkpoint
-    from amd_model.server import AmdServer, ServeSettings
+    from amd_model.detector import checkpoint
+    from amd_model.worker.server import AmdServer, ServeSettings
 
     _log_to_stderr(options.log_json, LOG_LEVELS[options.log_level])
     _use_one_thread()

@@ -90,7 +90,7 @@ class AmdOptions:
 
     ``listen``: the stream stays in analysis after its verdict, until its end or for ``listen_max_ms`` of audio,
     and tells what it hears (`Heard`) and every beep; with ``listen_bands`` also the sound's own bands, for
-    `amd_model.likeness`.
+    `amd_model.listening.likeness`.
     """
 
     mode: Mode = Mode.FAST
@@ -161,7 +161,8 @@ class Heard:
     * silence: at ``at_ms`` there had been neither speech nor a tone for ``for_ms``. Told again as it grows.
     * tone: a steady tone that began at ``at_ms``, has (``ended``: had) lasted ``duration_ms`` and is of
       ``frequency_hz``, with ``second_hz`` if it is two. Told when it is known to be one and when it is over.
-    * bands: ``data`` is base64url, no padding, of uint8 [frames, 16] as `amd_model.likeness` has them; the first
+    * bands: ``data`` is base64url, no padding, of uint8 [frames, 16] as `amd_model.listening.likeness` has them; the
+    first
       frame begins at ``at_ms``, one every ``hop_ms``.
     """
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 from gevent.event import Event as Flag
 
-from api.auth import hash_key, new_key
 from api.main import Service
+from api.rest.auth import hash_key, new_key
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.errors import FsbridgeError
-from fsbridge.ids import new_uuid
+from fsbridge.model.ids import new_uuid
 from fsbridge.settings import parse
 from fsbridge.simulator import FarEnd, Simulator, SimulatorSettings, default_book
-from fsbridge.simulator.dialplan import STOCK, parked
+from fsbridge.simulator.farends.dialplan import STOCK, parked
 from fsbridge.supervise import Supervisor
 
 START_S = 60.0
@@ -57,8 +57,8 @@ def embedded(
 ) -> Iterator[Embedded]:
     """Run one. `far_ends` answer before the built-in ones; `inbound` has numbers that lead to flows of ours, by id.
 
-    `speed` is the node's own pace; `clock` the pace of everything (see `simulator.fasttime`). With `keep_audio` what a
-    flow listens to is kept, up to ten minutes a call. Raises EmbeddedError.
+    `speed` is the node's own pace; `clock` the pace of everything (see `simulator.time.fasttime`). With `keep_audio`
+    what a flow listens to is kept, up to ten minutes a call. Raises EmbeddedError.
     """
     org, key, clock = new_uuid(), new_key(), clock or SystemClock()
     numbers = dict(inbound or {})

@@ -17,29 +17,30 @@ import structlog
 from gevent import monkey
 from gevent.event import Event as Flag
 
-from api.app import build_app
-from api.server import ApiServer
+from api.http.server import ApiServer
+from api.rest.app import build_app
 from fsbridge import logs
 from fsbridge.amd import fork, recordings
 from fsbridge.amd.workers import COMMAND, WorkerPool
-from fsbridge.call import arrivals, reconcile, translate
-from fsbridge.call.effects import Notice
-from fsbridge.call.inbound import InboundService
-from fsbridge.call.machine import Limits
-from fsbridge.call.model import Call
-from fsbridge.call.registry import CallRegistry
-from fsbridge.call.runner import Parts
-from fsbridge.call.service import CallService
-from fsbridge.call.services import House
+from fsbridge.call.conversation.services import House
+from fsbridge.call.lifecycle import arrivals, translate
+from fsbridge.call.lifecycle.effects import Notice
+from fsbridge.call.lifecycle.machine import Limits
+from fsbridge.call.running import reconcile
+from fsbridge.call.running.inbound import InboundService
+from fsbridge.call.running.registry import CallRegistry
+from fsbridge.call.running.runner import Parts
+from fsbridge.call.running.service import CallService
 from fsbridge.clock import Clock, SystemClock
+from fsbridge.egress.outside import Outside
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.events import Event
-from fsbridge.flow.library import FlowLibrary
-from fsbridge.flow.outside import Outside
-from fsbridge.ids import new_uuid
+from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.metrics import Metrics
-from fsbridge.node import Node, NodeEvents
-from fsbridge.pool import NodePool
+from fsbridge.model.call import Call
+from fsbridge.model.ids import new_uuid
+from fsbridge.nodes.node import Node, NodeEvents
+from fsbridge.nodes.pool import NodePool
 from fsbridge.settings import Settings
 from fsbridge.store.base import Store
 from fsbridge.store.secrets import load_box

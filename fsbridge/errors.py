@@ -1,6 +1,6 @@
 """The root of our exceptions.
 
-A call that fails is a value (`fsbridge.outcome.FailureReason`), never an exception. Exceptions are for what
+A call that fails is a value (`fsbridge.model.outcome.FailureReason`), never an exception. Exceptions are for what
 stops an operation: a lost socket, a bad file, a bad argument. Each family derives from `FsbridgeError` and
 lives beside the code that raises it; each message says what to do.
 """

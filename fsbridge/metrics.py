@@ -16,7 +16,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from fsbridge.call.model import Call, Status
+from fsbridge.model.call import Call, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

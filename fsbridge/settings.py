@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from fsbridge.errors import ConfigError
-from fsbridge.ids import is_uuid
+from fsbridge.model.ids import is_uuid
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """A name from the configuration that may enter an event-socket command: allow-listed."""
@@ -225,7 +225,7 @@ class InboundSettings(_Table):
     """Which flow takes a call that comes in: by the number that was called, by the dialplan's word, or by both.
 
     `key` is what the dialplan set `fsbridge_inbound` to. `number` is an E.164 number or an extension; a last ``*``
-    stands for any rest. Of several that fit, the one that says most is taken (`call.arrivals`).
+    stands for any rest. Of several that fit, the one that says most is taken (`call.lifecycle.arrivals`).
     """
 
     key: str | None = Field(None, pattern=r"^[A-Za-z0-9+][A-Za-z0-9_.+-]{0,63}$")

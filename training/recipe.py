@@ -11,7 +11,7 @@ it) or of clips with a ``manifest.tsv``; it may be given more than once. What is
 * the decision's thresholds are searched on dev, if dev has ``ENOUGH_DEV`` cases; else they stay as well;
 * model and start are measured on the test recordings, which neither has seen, or on dev where there are none.
 
-``RUN/report.html``, ``.json`` and ``.txt`` hold the figures; nothing is installed: ``training.export`` does that.
+``RUN/report.html``, ``.json`` and ``.txt`` hold the figures; nothing is installed: ``training.learning.export`` does.
 """
 
 from __future__ import annotations
@@ -27,15 +27,17 @@ from typing import Any
 
 import torch
 
-from amd_model import checkpoint, evaluate, report
-from amd_model.checkpoint import CheckpointError, LoadedModel
+from amd_model.detector import checkpoint
+from amd_model.detector.checkpoint import CheckpointError, LoadedModel
+from amd_model.evaluation import evaluate, report
 from amd_model.verdict import Verdict
-from training import cases as listing
-from training import train, tune
-from training.dataset import Shard, dev_data, load_clips
-from training.importers import copy_in, recordings
-from training.manifest import SPLITS, Clip, ManifestError
-from training.train import ENOUGH_DEV, NOTHING, SHIPPED, Config
+from training.composition import cases as listing
+from training.composition.dataset import Shard, dev_data, load_clips
+from training.corpus.importers import copy_in, recordings
+from training.corpus.manifest import SPLITS, Clip, ManifestError
+from training.learning import train
+from training.learning.train import ENOUGH_DEV, NOTHING, SHIPPED, Config
+from training.studies import tune
 
 RECORDINGS_EPOCHS, RECORDINGS_RATE = 30, 3e-4
 """For a model that goes on from recordings alone: a few hundred steps, small ones."""
@@ -165,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     (out / "report.html").write_text(report.as_html(bodies[1]), encoding="utf-8")
     (out / "report.txt").write_text(f"{report.as_text(bodies[1])}\n\n{beside(bodies)}\n", encoding="utf-8")
     print(beside(bodies))
-    print(f"report: {out / 'report.html'}; to install: python -m training.export --run {out} --version NAME")
+    print(f"report: {out / 'report.html'}; to install: python -m training.learning.export --run {out} --version NAME")
     return 0
 
 

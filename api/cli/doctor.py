@@ -16,8 +16,8 @@ from rich.text import Text
 
 from api.cli.serve import EXAMPLE_KEY_HASH, Config, load_or_exit
 from fsbridge import logs
-from fsbridge.doctor import diagnose
-from fsbridge.doctor_findings import Finding, Level
+from fsbridge.doctor.doctor import diagnose
+from fsbridge.doctor.findings import Finding, Level
 from fsbridge.supervise import Supervisor
 
 _STYLE = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}

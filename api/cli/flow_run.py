@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
-from fsbridge.flow.model import FlowDocument
-from fsbridge.flow.source import read
+from fsbridge.flow.document.model import FlowDocument
+from fsbridge.flow.document.source import read
 
 USAGE = 2
 NUMBER = "+15550399000"
@@ -46,8 +46,8 @@ def register(flows: typer.Typer) -> None:
         """Play a document against the simulator in fast time; print its timeline. Exit code 0: Completed, 1: Failed."""
         from fsbridge import logs
         from fsbridge.errors import FsbridgeError
-        from fsbridge.flow.document import parse
-        from fsbridge.flow.errors import FlowInvalid
+        from fsbridge.flow.document.document import parse
+        from fsbridge.flow.document.errors import FlowInvalid
         from fsbridge.simulator import FarEndError
 
         logs.configure("human", "error")
@@ -118,13 +118,13 @@ def _begun(text: str, document: FlowDocument, verdict: str, analyse: bool) -> st
 def _play(
     path: Path, text: str, in_json: bool, far_end: str, variables: dict[str, Any], analyse: bool, speed: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    from fsbridge.simulator.fasttime import FastTime
+    from fsbridge.simulator.time.fasttime import FastTime
 
     time = FastTime.install()
     from gevent.event import Event as Flag
 
     from api.embedded import EmbeddedError, embedded
-    from fsbridge.ids import new_uuid
+    from fsbridge.model.ids import new_uuid
     from fsbridge.suite.client import Client
 
     answers = _far_end(far_end)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from api.cli import flow_run
-from fsbridge.flow.document import parse
-from fsbridge.flow.errors import FlowInvalid
-from fsbridge.flow.library import SUFFIXES
-from fsbridge.flow.model import FlowBody
-from fsbridge.flow.source import SourceError, read
-from fsbridge.simulator.farend_file import FarEndError, parse_script
+from fsbridge.flow.document.document import parse
+from fsbridge.flow.document.errors import FlowInvalid
+from fsbridge.flow.document.model import FlowBody
+from fsbridge.flow.document.source import SourceError, read
+from fsbridge.flow.library.library import SUFFIXES
+from fsbridge.simulator.farends.farend_file import FarEndError, parse_script
 from fsbridge.suite.document import SuiteInvalid
 from fsbridge.suite.document import parse as parse_suite
 

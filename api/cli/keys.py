@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.auth import hash_key, new_key
+from api.rest.auth import hash_key, new_key
 
 app = typer.Typer(help="API keys: make one, or hash one that you have.", no_args_is_help=True)
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from api.auth import hash_key, new_key
 from api.demo.scenarios import FLOW, ORG
+from api.rest.auth import hash_key, new_key
 from fsbridge.errors import ConfigError
 from fsbridge.settings import Settings, load
 

@@ -101,7 +101,7 @@ class _Reporter:
 
     @staticmethod
     def _tell(call: CallReport) -> None:
-        from fsbridge.flow.faults import printable
+        from fsbridge.flow.document.faults import printable
         from fsbridge.suite.result import broken_steps
 
         mark = typer.style("ok  ", fg="green") if call.passed else typer.style("FAIL", fg="red")

@@ -16,10 +16,10 @@ import requests
 from rich.console import Console
 from rich.table import Table
 
-from api.auth import hash_key, new_key
 from api.demo.receiver import Receiver
 from api.demo.scenarios import FLOW, ORG, SCENARIOS, Scenario, differences
 from api.demo.stage import Stage, StageError
+from api.rest.auth import hash_key, new_key
 from fsbridge import logs
 from fsbridge.clock import SystemClock
 from fsbridge.supervise import Supervisor

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Verdict
-from fsbridge.call.model import Analysis
-from fsbridge.outcome import FailureReason
+from fsbridge.model.call import Analysis
+from fsbridge.model.outcome import FailureReason
 
 _EXCLUDED = {
     Verdict.ANSWERING_MACHINE: FailureReason.ANSWERING_MACHINE,

@@ -1,7 +1,7 @@
 """The folder of kept answers: what is in it, what people said of it, and when it has to go.
 
 The workers write ``<callId>.wav`` and beside it ``<callId>.json``, the detector's opinion; `labels.csv` (file,label)
-is what `training.importers recordings` takes. Rules:
+is what `training.corpus.importers recordings` takes. Rules:
 
 * Only names that a worker can have written are ever deleted; links and folders are left alone.
 * A recording that goes takes its label with it: the importer refuses a list that names a missing file.

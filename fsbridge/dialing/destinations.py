@@ -7,9 +7,9 @@ import re
 
 import phonenumbers
 
-from fsbridge.call.model import Destination, DestinationKind
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import SIP_URI
+from fsbridge.model.call import Destination, DestinationKind
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")

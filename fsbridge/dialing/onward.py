@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fsbridge.call.model import DestinationKind
 from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.dialing.trunks import choose
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint
+from fsbridge.model.call import DestinationKind
 from fsbridge.settings import OrgSettings, Settings
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fsbridge.call.model import Destination, DestinationKind
 from fsbridge.dialing.destinations import DestinationError
+from fsbridge.model.call import Destination, DestinationKind
 from fsbridge.settings import OrgSettings, Settings, TrunkSettings
 
 

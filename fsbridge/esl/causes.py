@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fsbridge.outcome import FailureReason, HangupInfo
+from fsbridge.model.outcome import FailureReason, HangupInfo
 
 _NO_ANSWER = FailureReason.NO_ANSWER
 _BUSY = FailureReason.BUSY

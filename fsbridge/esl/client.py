@@ -38,7 +38,7 @@ from fsbridge.esl.errors import (
 )
 from fsbridge.esl.events import AuthRequest, Disconnect, Event, RudeRejection
 from fsbridge.esl.session import EslSession, JobResult, Outward, Ticket
-from fsbridge.ids import ActionId, ChannelUuid, JobUuid
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
 from fsbridge.supervise import Supervisor
 
 log = structlog.get_logger(__name__)

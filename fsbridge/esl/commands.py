@@ -2,7 +2,7 @@
 
 A command is made of lines, so no part may hold a line break or NUL: each constructor refuses with CommandError
 and names the part. What may stand in an argument beyond that is the matter of who composes it (`esl.dialstring`
-for dial strings, `flow.actions` for applications), by allow-lists.
+for dial strings, `flow.interpreter.actions` for applications), by allow-lists.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fsbridge.esl.errors import CommandError
-from fsbridge.ids import ActionId, ChannelUuid, JobUuid, is_uuid
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, is_uuid
 
 MAX_LINE = 60_000
 """mod_event_socket reads a command into a buffer of 64 kB."""

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from fsbridge.errors import FsbridgeError
-from fsbridge.ids import ChannelUuid, FlowId, OrgId, SessionId, is_uuid
+from fsbridge.model.ids import ChannelUuid, FlowId, OrgId, SessionId, is_uuid
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}")

@@ -25,7 +25,7 @@ from fsbridge.esl.events import (
     decode,
 )
 from fsbridge.esl.framing import FrameDecoder
-from fsbridge.ids import JobUuid
+from fsbridge.model.ids import JobUuid
 
 Done = Callable[["str | EslError"], None]
 """Told a command's reply text, or why there is none. Must not block and must not raise."""

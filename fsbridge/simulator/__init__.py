@@ -6,14 +6,14 @@ Calls go out, come in, are bridged, conferenced and transferred, and one leg hea
 SIP and no RTP.
 """
 
-from fsbridge.simulator.dialplan import Dialplan, Extension, parked
-from fsbridge.simulator.farend import FarEnd, FarEndBook
-from fsbridge.simulator.farend_file import FarEndError, default_book, load_book, parse_script
-from fsbridge.simulator.fasttime import FastTime
+from fsbridge.simulator.farends.dialplan import Dialplan, Extension, parked
+from fsbridge.simulator.farends.farend import FarEnd, FarEndBook
+from fsbridge.simulator.farends.farend_file import FarEndError, default_book, load_book, parse_script
 from fsbridge.simulator.faults import Faults
-from fsbridge.simulator.inbound import CallerGone
+from fsbridge.simulator.legs.inbound import CallerGone
 from fsbridge.simulator.settings import SimulatorSettings
 from fsbridge.simulator.simulator import Simulator, run
+from fsbridge.simulator.time.fasttime import FastTime
 
 __all__ = [
     "CallerGone",

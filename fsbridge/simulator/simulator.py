@@ -10,17 +10,18 @@ import structlog
 from gevent.event import Event
 
 from fsbridge.clock import Clock, SystemClock
-from fsbridge.simulator import api, apps
-from fsbridge.simulator.farend import Caller, FarEnd
-from fsbridge.simulator.farend_file import default_book, load_book
+from fsbridge.simulator.applications import applications as apps
+from fsbridge.simulator.audio.fetcher import HttpFetcher
+from fsbridge.simulator.farends.farend import Caller, FarEnd
+from fsbridge.simulator.farends.farend_file import default_book, load_book
 from fsbridge.simulator.faults import Faults
-from fsbridge.simulator.fetcher import HttpFetcher
-from fsbridge.simulator.inbound import CallerGone, CallIn
-from fsbridge.simulator.node import Message, Node, Surroundings
-from fsbridge.simulator.scheduler import Scheduler
-from fsbridge.simulator.server import EventSocketServer
+from fsbridge.simulator.legs.inbound import CallerGone, CallIn
 from fsbridge.simulator.settings import SimulatorSettings
-from fsbridge.simulator.tap_pacer import TapPacer
+from fsbridge.simulator.socket import api
+from fsbridge.simulator.socket.server import EventSocketServer
+from fsbridge.simulator.switch.node import Message, Node, Surroundings
+from fsbridge.simulator.taps.pacer import TapPacer
+from fsbridge.simulator.time.scheduler import Scheduler
 from fsbridge.supervise import Supervisor
 
 log = structlog.get_logger(__name__)

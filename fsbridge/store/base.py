@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fsbridge.call.model import Call
 from fsbridge.errors import FsbridgeError
-from fsbridge.ids import OrgId, SessionId
+from fsbridge.model.call import Call
+from fsbridge.model.ids import OrgId, SessionId
 
 NEXT_SEQ = 0
 """A delivery's `seq` that lets the store choose: after every other of its call that is there, but `LAST_SEQ`."""

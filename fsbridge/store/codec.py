@@ -14,9 +14,9 @@ from typing import Any
 
 from amd_model.verdict import AmdOptions, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
-from fsbridge.call.model import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
-from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
-from fsbridge.outcome import FailureReason, HangupInfo
+from fsbridge.model.call import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.outcome import FailureReason, HangupInfo
 
 VERSION = 1
 

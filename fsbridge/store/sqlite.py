@@ -23,8 +23,8 @@ import structlog
 from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
-from fsbridge.call.model import Call
-from fsbridge.ids import OrgId, SessionId
+from fsbridge.model.call import Call
+from fsbridge.model.ids import OrgId, SessionId
 from fsbridge.store.base import LAST_SEQ, MAX_OWED, NEXT_SEQ, Delivery, StoreError
 from fsbridge.store.codec import CodecError, from_dict, to_dict
 from fsbridge.store.secrets import SecretBox

@@ -184,5 +184,5 @@ def _refusal(answer: Answer) -> ClientError:
 
 
 def _version(text: str) -> str:
-    """A document's ETag, as the service makes it (`flow.document`)."""
+    """A document's ETag, as the service makes it (`flow.document.document`)."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,10 +15,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from fsbridge.errors import FsbridgeError
-from fsbridge.flow import template
-from fsbridge.flow.faults import Fault, field_of, in_words, no_such_key, told
-from fsbridge.flow.source import Path, Source, SourceError, read
-from fsbridge.ids import is_uuid
+from fsbridge.flow.document import template
+from fsbridge.flow.document.faults import Fault, field_of, in_words, no_such_key, told
+from fsbridge.flow.document.source import Path, Source, SourceError, read
+from fsbridge.model.ids import is_uuid
 from fsbridge.suite.model import FLOW_SCHEME, MAX_PLACED, Environment, Outcome, SuiteBody, SuiteCall
 
 SIMULATED = "simulated"

@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fsbridge.flow.document import parse as parse_flow
-from fsbridge.flow.errors import FlowInvalid
-from fsbridge.flow.source import MAX_BYTES
+from fsbridge.flow.document.document import parse as parse_flow
+from fsbridge.flow.document.errors import FlowInvalid
+from fsbridge.flow.document.source import MAX_BYTES
 from fsbridge.suite.document import Suite, SuiteInvalid, is_flow_id, parse
 
 _NAMESPACE = uuid.UUID("5f2b2c8e-4a64-4f0e-9b52-2a5cf1a6d0f3")

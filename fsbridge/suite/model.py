@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from fsbridge.flow.parts import LongSeconds, Part, Short, Variable, Word
-from fsbridge.ids import is_uuid
-from fsbridge.outcome import FailureReason
+from fsbridge.flow.document.parts import LongSeconds, Part, Short, Variable, Word
+from fsbridge.model.ids import is_uuid
+from fsbridge.model.outcome import FailureReason
 
 MAX_CALLS = 1_000
 MAX_REPEAT = 1_000

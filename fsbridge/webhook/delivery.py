@@ -15,11 +15,11 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from fsbridge.clock import Clock
+from fsbridge.egress.guard import WebhookUrlError, check_url
+from fsbridge.egress.pinned import AddressRefused, Network, Resolve, in_words, patience_asked, resolve
 from fsbridge.settings import WebhookSettings
 from fsbridge.store.base import Delivery
 from fsbridge.webhook import signing
-from fsbridge.webhook.guard import WebhookUrlError, check_url
-from fsbridge.webhook.pinned import AddressRefused, Network, Resolve, in_words, patience_asked, resolve
 
 RETRY_AFTER_MAX_S = 3_600.0
 """A receiver may ask for this much patience; more would let it hold a call's webhooks back for ever."""

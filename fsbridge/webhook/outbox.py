@@ -24,14 +24,14 @@ from huey import Huey
 from huey.exceptions import HueyException
 
 from fsbridge.clock import Clock
-from fsbridge.ids import SessionId
+from fsbridge.egress.guard import host_of
 from fsbridge.metrics import Metrics
+from fsbridge.model.ids import SessionId
 from fsbridge.settings import WebhookSettings
 from fsbridge.store.base import Delivery, Store, StoreError
 from fsbridge.supervise import Supervisor
 from fsbridge.webhook.delivery import Courier, Delivered, Gone, Retry
 from fsbridge.webhook.engine import EmbeddedConsumer, open_huey
-from fsbridge.webhook.guard import host_of
 
 log = structlog.get_logger(__name__)
 

@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fsbridge.call.effects import Notice
-from fsbridge.call.model import Call, Json, Mode, Status
+from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.clock import rfc3339
+from fsbridge.model.call import Call, Json, Mode, Status
 from fsbridge.store.base import LAST_SEQ, NEXT_SEQ, Delivery
 
 _STATUS = {Notice.ANSWERED: Status.ANSWERED, Notice.FAILED: Status.FAILED, Notice.COMPLETED: Status.COMPLETED}

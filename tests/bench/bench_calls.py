@@ -22,7 +22,7 @@ from fsbridge import logs
 from fsbridge.esl.client import EslClient
 from fsbridge.esl.commands import Subscribe
 from fsbridge.esl.dialstring import GatewayEndpoint, OriginatePlan, originate
-from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
 from fsbridge.supervise import Supervisor
 from tests.sim.stack import FLOW, ORG, Stack, running, settings
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from fsbridge.flow.actions import Executed
-from fsbridge.flow.document import parse
-from fsbridge.flow.interpreter import Facts, resume, start
+from fsbridge.flow.document.document import parse
+from fsbridge.flow.interpreter.actions import Executed
+from fsbridge.flow.interpreter.interpreter import Facts, resume, start
 
 DOCUMENT = """
 variables: {name: Alex, tries: 0}

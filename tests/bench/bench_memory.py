@@ -14,15 +14,15 @@ from typing import Any
 import gevent
 from gevent.event import Event as Flag
 
-from fsbridge.call import inputs as i
-from fsbridge.call.flowhost import FlowServices
-from fsbridge.call.machine import Limits
-from fsbridge.call.model import Call, CallRequest, Destination, DestinationKind
-from fsbridge.call.runner import CallRunner, Parts
-from fsbridge.call.switch import Placement
+from fsbridge.call.conversation.flowhost import FlowServices
+from fsbridge.call.lifecycle import inputs as i
+from fsbridge.call.lifecycle.machine import Limits
+from fsbridge.call.running.runner import CallRunner, Parts
+from fsbridge.call.running.switch import Placement
 from fsbridge.clock import SystemClock
-from fsbridge.flow.document import parse
-from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.flow.document.document import parse
+from fsbridge.model.call import Call, CallRequest, Destination, DestinationKind
+from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
 from fsbridge.supervise import Supervisor
 
 CALLS = 3_000

@@ -24,8 +24,8 @@ import structlog
 from gevent import pywsgi, socket
 from gevent.pool import Group
 
-from api.app import build_app
-from api.server import ApiServer, _listen
+from api.http.server import ApiServer, _listen
+from api.rest.app import build_app
 from fsbridge.clock import SystemClock
 from fsbridge.supervise import Supervisor
 from tests.unit.api.support import FLOW, KEY, ORG, MemoryCalls, make_settings

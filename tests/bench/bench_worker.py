@@ -237,8 +237,8 @@ def one_at_a_time(seconds: float, weights: Path | None) -> float:
     """Streams in real time on one core when every tick goes through the same network alone."""
     import torch
 
-    from amd_model import checkpoint
-    from amd_model.batch import TICK_BYTES, BatchEngine
+    from amd_model.detector import checkpoint
+    from amd_model.worker.batch import TICK_BYTES, BatchEngine
 
     torch.set_num_threads(1)
     engine = BatchEngine(checkpoint.load(weights), capacity=64)

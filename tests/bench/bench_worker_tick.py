@@ -28,13 +28,13 @@ from gevent import monkey
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from websockets.frames import Frame, Opcode
 
-from amd_model import checkpoint
-from amd_model.batch import BatchEngine
-from amd_model.keep import Keeper
-from amd_model.server import RECEIVE_BUFFER, Metrics
-from amd_model.sweep import Sweep
-from amd_model.timetable import GROUPS
+from amd_model.detector import checkpoint
 from amd_model.verdict import AmdOptions, encode_options
+from amd_model.worker.batch import BatchEngine
+from amd_model.worker.keep import Keeper
+from amd_model.worker.server import RECEIVE_BUFFER, Metrics
+from amd_model.worker.sweep import Sweep
+from amd_model.worker.timetable import GROUPS
 from tests.bench.bench_worker import AUDIO, Row, frame, row
 
 STREAMS = 800

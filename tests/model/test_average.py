@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from amd_model import checkpoint
-from amd_model.network import AmdNet
-from amd_model.spec import ModelSpec
+from amd_model.detector import checkpoint
+from amd_model.detector.network import AmdNet
+from amd_model.detector.spec import ModelSpec
 from tests.model.test_training import config
-from tests.unit.training import corpus
-from training import average, train
+from tests.unit.training import sounds
+from training.learning import average, train
 
 pytestmark = pytest.mark.model
 
@@ -24,7 +24,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run, and one that went on from it."""
     folder = tmp_path_factory.mktemp("average")
     (folder / "data").mkdir()
-    corpus.make(folder / "data")
+    sounds.make(folder / "data")
     train.train(config(folder, epochs=1), folder / "a", folder / "cases", quiet=True)
     train.train(config(folder, epochs=1, start=str(folder / "a")), folder / "b", folder / "cases", quiet=True)
     return folder

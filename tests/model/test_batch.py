@@ -11,12 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amd_model.batch import CHUNK, GROWTH, MAX_TICKS_A_RUN, TICK_BYTES, Analysis, BatchEngine
-from amd_model.checkpoint import LoadedModel
-from amd_model.detector import Detector
-from amd_model.network import AmdNet
-from amd_model.spec import ModelSpec
+from amd_model.detector.checkpoint import LoadedModel
+from amd_model.detector.detector import Detector
+from amd_model.detector.network import AmdNet
+from amd_model.detector.spec import ModelSpec
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind
+from amd_model.worker.batch import CHUNK, GROWTH, MAX_TICKS_A_RUN, TICK_BYTES, Analysis, BatchEngine
 
 pytestmark = pytest.mark.model
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from amd_model import classify, evaluate
-from amd_model.checkpoint import load
-from amd_model.evaluate import EvaluationError, read_cases
+from amd_model.detector.checkpoint import load
+from amd_model.evaluation import classify, evaluate
+from amd_model.evaluation.evaluate import EvaluationError, read_cases
 from tests.model.test_detector import clip
-from training import signals
+from training.telephone import signals
 
 pytestmark = pytest.mark.model
 

@@ -7,11 +7,11 @@ import pytest
 import soundfile
 
 import fsbridge.simulator
-from amd_model.checkpoint import load
-from amd_model.detector import Detector
-from amd_model.files import to_pcm
+from amd_model.detector.checkpoint import load
+from amd_model.detector.detector import Detector
+from amd_model.evaluation.files import to_pcm
 from amd_model.verdict import AmdOptions, EventKind, Mode, Reason, Verdict
-from training import signals
+from training.telephone import signals
 
 pytestmark = pytest.mark.model
 

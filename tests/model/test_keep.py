@@ -13,8 +13,8 @@ import pytest
 from gevent import monkey
 from structlog.testing import capture_logs
 
-from amd_model import keep
 from amd_model.verdict import AmdOptions, EventKind, encode_options
+from amd_model.worker import keep
 from tests.model.test_server import Tap, Worker, save_model, until
 
 pytestmark = pytest.mark.model

@@ -11,7 +11,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from amd_model import checkpoint, likeness, sweep
+from amd_model.detector import checkpoint
+from amd_model.listening import likeness
 from amd_model.verdict import (
     AmdEvent,
     AmdOptions,
@@ -23,8 +24,9 @@ from amd_model.verdict import (
     encode_options,
     is_heard,
 )
+from amd_model.worker import sweep
 from tests.model.test_server import Tap, Worker, until
-from training import signals
+from training.telephone import signals
 
 pytestmark = pytest.mark.model
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from amd_model import checkpoint
+from amd_model.detector import checkpoint
 from tests.model.test_training import recordings
-from tests.unit.training import corpus
-from training import recipe, train
+from tests.unit.training import sounds
+from training import recipe
+from training.learning import train
 
 pytestmark = pytest.mark.model
 
@@ -56,7 +57,7 @@ def test_what_a_run_starts_from_stays_when_no_epoch_beats_it(tmp_path: Path) -> 
 
 def test_clips_are_composed_from_beside_recordings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "clips").mkdir()
-    corpus.make(tmp_path / "clips")
+    sounds.make(tmp_path / "clips")
     folders = ["--data", str(tmp_path / "clips"), "--data", str(recordings(tmp_path / "answers"))]
     few = ["--cases", "32", "--dev-cases", "16", "--epochs", "1", "--processes", "1"]
     assert recipe.main([*folders, *few, "--start", "nothing", "--out", str(tmp_path / "run")]) == 0

@@ -20,11 +20,12 @@ import structlog
 import torch
 from websockets.frames import Frame, Opcode
 
-from amd_model import checkpoint, server, sweep, timetable
-from amd_model.network import AmdNet
-from amd_model.server import AmdServer, ServeSettings
-from amd_model.spec import ModelSpec
+from amd_model.detector import checkpoint
+from amd_model.detector.network import AmdNet
+from amd_model.detector.spec import ModelSpec
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, decode_event, encode_options
+from amd_model.worker import server, sweep, timetable
+from amd_model.worker.server import AmdServer, ServeSettings
 
 pytestmark = pytest.mark.model
 

@@ -20,10 +20,10 @@ import structlog
 import torch
 from gevent import subprocess as green
 
-from amd_model import checkpoint
 from amd_model.__main__ import main
-from amd_model.network import AmdNet
-from amd_model.spec import ModelSpec
+from amd_model.detector import checkpoint
+from amd_model.detector.network import AmdNet
+from amd_model.detector.spec import ModelSpec
 from fsbridge.amd.workers import COMMAND, WorkerPool
 from fsbridge.clock import SystemClock
 from fsbridge.settings import AmdSettings

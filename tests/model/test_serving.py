@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from amd_model import checkpoint
-from amd_model.network import AmdNet
-from amd_model.serving import TOLERANCE, Ticker
-from amd_model.spec import CONTEXT_SAMPLES, OUTPUTS, TICK_SAMPLES, ModelSpec
+from amd_model.detector import checkpoint
+from amd_model.detector.network import AmdNet
+from amd_model.detector.spec import CONTEXT_SAMPLES, OUTPUTS, TICK_SAMPLES, ModelSpec
+from amd_model.worker.serving import TOLERANCE, Ticker
 
 pytestmark = pytest.mark.model
 

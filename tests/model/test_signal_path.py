@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from amd_model.checkpoint import load
-from amd_model.evaluate import rows_of
-from amd_model.features import context_samples, features
-from amd_model.network import AmdNet
-from amd_model.spec import (
+from amd_model.detector.checkpoint import load
+from amd_model.detector.features import context_samples, features
+from amd_model.detector.network import AmdNet
+from amd_model.detector.spec import (
     CONTEXT_SAMPLES,
     FEATURES,
     FRAMES_PER_TICK,
@@ -18,7 +17,8 @@ from amd_model.spec import (
     TICK_SAMPLES,
     ModelSpec,
 )
-from training.dataset import features_of
+from amd_model.evaluation.evaluate import rows_of
+from training.composition.dataset import features_of
 
 pytestmark = pytest.mark.model
 

@@ -9,16 +9,19 @@ import pytest
 import soundfile
 import torch
 
-from amd_model import evaluate
-from amd_model.checkpoint import CheckpointError, load
+from amd_model.detector.checkpoint import CheckpointError, load
+from amd_model.evaluation import evaluate
 from amd_model.verdict import Verdict
-from tests.unit.training import corpus
-from training import cases, compare, export, importers, probe, train, tune
-from training.batches import batch_of
-from training.dataset import MOST_REPEATS, dev_data, load_clips, shards, train_data
-from training.laws import DEV
-from training.manifest import ManifestError
-from training.train import Config
+from tests.unit.training import sounds
+from training.composition import cases
+from training.composition.dataset import MOST_REPEATS, dev_data, load_clips, shards, train_data
+from training.composition.laws import DEV
+from training.corpus import importers
+from training.corpus.manifest import ManifestError
+from training.learning import export, train
+from training.learning.batches import batch_of
+from training.learning.train import Config
+from training.studies import compare, probe, tune
 
 pytestmark = pytest.mark.model
 
@@ -27,7 +30,7 @@ pytestmark = pytest.mark.model
 def work(tmp_path_factory):
     folder = tmp_path_factory.mktemp("train")
     (folder / "data").mkdir()
-    corpus.make(folder / "data")
+    sounds.make(folder / "data")
     return folder
 
 
@@ -134,7 +137,7 @@ def recordings(folder):
         split = "train" if index < 5 else "dev" if index < 7 else "test"
         label = "live_person" if index % 2 else "answering_machine"
         seconds = 1.5 if index == 0 else 4.0
-        said = corpus.voice(0.8 if index % 2 else seconds, index, 120 + 20 * index)
+        said = sounds.voice(0.8 if index % 2 else seconds, index, 120 + 20 * index)
         audio = np.zeros(int(seconds * 8_000), np.float32)
         audio[: len(said)] = said
         soundfile.write(folder / f"call{index}.wav", audio, 8_000)
@@ -193,7 +196,7 @@ def test_bad_data_is_refused_in_words(work, tmp_path, capsys):
     assert train.main(["--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 1
     assert "manifest.tsv: cannot be read" in capsys.readouterr().err
     (tmp_path / "other").mkdir()
-    corpus.make(tmp_path / "other")
+    sounds.make(tmp_path / "other")
     text = (tmp_path / "other/manifest.tsv").read_text().replace("\ttrain\t", "\tdev\t")
     (tmp_path / "other/manifest.tsv").write_text(text)
     with pytest.raises(ManifestError, match="two splits"):

@@ -10,8 +10,8 @@ from typing import Any
 import requests
 from gevent.event import Event
 
-from api.auth import hash_key
 from api.main import Service
+from api.rest.auth import hash_key
 from fsbridge.clock import SystemClock
 from fsbridge.settings import Settings, parse
 from fsbridge.simulator import Simulator, SimulatorSettings

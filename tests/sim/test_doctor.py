@@ -17,7 +17,7 @@ from api.cli.serve import EXAMPLE_KEY_HASH
 from fsbridge.clock import SystemClock
 from fsbridge.esl.client import EslClient
 from fsbridge.esl.commands import Subscribe
-from fsbridge.ids import JobUuid, new_uuid
+from fsbridge.model.ids import JobUuid, new_uuid
 from fsbridge.simulator import Simulator
 from fsbridge.supervise import Supervisor
 from tests.sim.stack import ORG, simulated_node

@@ -11,9 +11,9 @@ import gevent
 import pytest
 from gevent.server import StreamServer
 
-from fsbridge import doctor_workers
-from fsbridge.doctor_findings import Finding, Level
-from fsbridge.doctor_workers import Health, ask_health, examine_workers
+from fsbridge.doctor import workers as doctor_workers
+from fsbridge.doctor.findings import Finding, Level
+from fsbridge.doctor.workers import Health, ask_health, examine_workers
 from fsbridge.settings import AmdSettings
 from tests.unit.webhook.helpers import Receiver, receiver, reply
 

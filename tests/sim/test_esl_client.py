@@ -28,7 +28,7 @@ from fsbridge.esl.errors import (
 )
 from fsbridge.esl.events import Event
 from fsbridge.esl.session import JobResult
-from fsbridge.ids import ActionId, ChannelUuid, JobUuid, new_uuid
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, new_uuid
 from fsbridge.supervise import Supervisor
 from tests.traces import loader
 from tests.unit.esl.peers import PATIENCE_S, Connection, Peer, event, eventually, printed

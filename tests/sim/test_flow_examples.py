@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from gevent import pywsgi
 
-from fsbridge.flow.document import parse
-from fsbridge.ids import new_uuid
+from fsbridge.flow.document.document import parse
+from fsbridge.model.ids import new_uuid
 from fsbridge.simulator import default_book, parse_script
 from fsbridge.supervise import Supervisor
 from tests.sim.simulator_helpers import AudioServer

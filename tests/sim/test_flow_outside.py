@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbridge.clock import SystemClock
+from fsbridge.egress.outside import MAX_BODY, MAX_DEPTH, HttpFailure, HttpRequest, HttpResponse, Outside
 from fsbridge.errors import ConfigError
-from fsbridge.flow.outside import MAX_BODY, MAX_DEPTH, HttpFailure, HttpRequest, HttpResponse, Outside
 from fsbridge.settings import FlowSettings
 from tests.unit.webhook.helpers import Answer, Got, Receiver, certificate, receiver, reply
 

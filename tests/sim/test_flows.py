@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from gevent import pywsgi
 
-from fsbridge.ids import new_uuid
+from fsbridge.model.ids import new_uuid
 from fsbridge.simulator import FarEndBook, default_book, parse_script
-from fsbridge.simulator.dialplan import STOCK, parked
-from fsbridge.simulator.sound import AUDIO_FOLDER
+from fsbridge.simulator.audio.sound import AUDIO_FOLDER
+from fsbridge.simulator.farends.dialplan import STOCK, parked
 from fsbridge.supervise import Supervisor
 from tests.sim.simulator_helpers import AudioServer
 from tests.sim.stack import ORG, Stack, running, settings, simulated_node, until

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from fsbridge.ids import new_uuid
+from fsbridge.model.ids import new_uuid
 from fsbridge.webhook import signing
 from tests.sim.stack import ORG, OTHER_KEY, Stack, running, settings, simulated_node, until
 from tests.unit.webhook.helpers import receiver

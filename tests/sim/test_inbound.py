@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from api.main import Service
-from fsbridge.call.model import Call, CallRequest, Destination, DestinationKind, Status
 from fsbridge.esl.events import Event
-from fsbridge.ids import FlowId, OrgId
-from fsbridge.node import Node
+from fsbridge.model.call import Call, CallRequest, Destination, DestinationKind, Status
+from fsbridge.model.ids import FlowId, OrgId
+from fsbridge.nodes.node import Node
 from fsbridge.settings import InboundSettings, Settings
 from fsbridge.simulator import Simulator, parked, parse_script
-from fsbridge.simulator.dialplan import STOCK
+from fsbridge.simulator.farends.dialplan import STOCK
 from fsbridge.store.base import StoreError
 from fsbridge.supervise import Supervisor
 from tests.sim.simulator_helpers import Client

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from gevent.event import Event as Flag
 
-from fsbridge import node as node_module
 from fsbridge.clock import SystemClock
 from fsbridge.esl.commands import Line
 from fsbridge.esl.errors import CommandFailed, CommandTimeout, EslConnectionLost, EslError
 from fsbridge.esl.events import Event
 from fsbridge.esl.session import JobResult
-from fsbridge.ids import ActionId, ChannelUuid, JobUuid
-from fsbridge.node import Health, Node, NodeEvents, read_health
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
+from fsbridge.nodes import node as node_module
+from fsbridge.nodes.node import Health, Node, NodeEvents, read_health
 from fsbridge.settings import NodeSettings
 from fsbridge.supervise import Supervisor
 from tests.traces import loader

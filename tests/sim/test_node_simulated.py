@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fsbridge.amd import fork
-from fsbridge.call import translate
+from fsbridge.call.lifecycle import translate
 from fsbridge.clock import SystemClock
 from fsbridge.esl.causes import hangup_info
 from fsbridge.esl.commands import kill
@@ -17,9 +17,9 @@ from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, OriginatePlan, Si
 from fsbridge.esl.errors import CommandFailed, CommandTimeout, EslConnectionLost
 from fsbridge.esl.events import Event
 from fsbridge.esl.session import JobResult
-from fsbridge.ids import ActionId, ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
-from fsbridge.node import Node, NodeEvents
-from fsbridge.outcome import HangupInfo
+from fsbridge.model.ids import ActionId, ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.model.outcome import HangupInfo
+from fsbridge.nodes.node import Node, NodeEvents
 from fsbridge.settings import NodeSettings
 from fsbridge.simulator import Simulator
 from fsbridge.supervise import Supervisor

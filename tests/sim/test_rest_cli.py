@@ -14,13 +14,13 @@ from gevent import pywsgi
 from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
-from api.app import build_app
-from api.auth import hash_key
 from api.cli import call, keys
-from api.server import ApiServer
-from fsbridge.call.model import Call, Phase
+from api.http.server import ApiServer
+from api.rest.app import build_app
+from api.rest.auth import hash_key
 from fsbridge.clock import SystemClock
-from fsbridge.outcome import FailureReason
+from fsbridge.model.call import Call, Phase
+from fsbridge.model.outcome import FailureReason
 from fsbridge.supervise import Supervisor
 from tests.unit.api.support import CREATED, FLOW, KEY, ORG, MemoryCalls, completed, make_settings
 

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from api.app import build_app
-from api.schemas import UUID_PATTERN
+from api.contract.schemas import UUID_PATTERN
+from api.rest.app import build_app
 from fsbridge.clock import SystemClock
-from fsbridge.flow.library import FlowLibrary
+from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.settings import FlowSettings
 from tests.unit.api.support import FLOW, KEY, ORG, MemoryCalls, completed, make_settings
 
@@ -31,7 +31,8 @@ schema.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.N
 
 
 SEEN: set[int] = set()
-# What no JSON Schema can say: the rules of `api.strictjson`, and sizes as compact JSON; which headers go together.
+# What no JSON Schema can say: the rules of `api.contract.strictjson`, and sizes as compact JSON; which headers go
+# together.
 BEYOND_SCHEMA = ("body: ", "variables: is ", "metadata: is ", "If-Match")
 DOCUMENT = {"name": "Generated", "steps": [{"id": "a", "pause": 1}]}
 

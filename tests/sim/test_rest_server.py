@@ -12,9 +12,9 @@ import gevent.event
 import pytest
 from gevent import socket
 
-from api.http import Limits, Request, Response, WsgiApp, build_wsgi
-from api.routes import Route
-from api.server import ApiServer, ConnectionLimits, ServeError
+from api.contract.routes import Route
+from api.http.edge import Limits, Request, Response, WsgiApp, build_wsgi
+from api.http.server import ApiServer, ConnectionLimits, ServeError
 from fsbridge.clock import SystemClock
 from fsbridge.settings import ServiceSettings
 from fsbridge.supervise import Supervisor

@@ -10,7 +10,8 @@ import soundfile
 from gevent.event import Event
 
 from fsbridge.clock import SystemClock
-from fsbridge.simulator import FarEndBook, FarEndError, Simulator, SimulatorSettings, parse_script, run, sound
+from fsbridge.simulator import FarEndBook, FarEndError, Simulator, SimulatorSettings, parse_script, run
+from fsbridge.simulator.audio import sound
 from fsbridge.supervise import Supervisor
 from tests.sim.simulator_helpers import Bench, Client, bench, simulated, wait_until
 

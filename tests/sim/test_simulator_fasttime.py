@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fsbridge.simulator.fasttime import MAX_SPEED, FastTime
+from fsbridge.simulator.time.fasttime import MAX_SPEED, FastTime
 from tests.sim.simulator_helpers import ManualClock
 
 pytestmark = pytest.mark.sim
@@ -17,7 +17,7 @@ PROGRAM = """
 from gevent import monkey
 monkey.patch_all()
 from fsbridge.clock import SystemClock
-from fsbridge.simulator.fasttime import FastTime
+from fsbridge.simulator.time.fasttime import FastTime
 time = FastTime.install()
 import gevent, json, socket
 from gevent.event import Event

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from fsbridge.simulator import FarEndBook, parse_script, sound
-from fsbridge.simulator.audio_lines import RATE
-from fsbridge.simulator.dialplan import Dialplan, parked
-from fsbridge.simulator.fetcher import HttpFetcher
+from fsbridge.simulator import FarEndBook, parse_script
+from fsbridge.simulator.audio import sound
+from fsbridge.simulator.audio.fetcher import HttpFetcher
+from fsbridge.simulator.audio.lines import RATE
+from fsbridge.simulator.farends.dialplan import Dialplan, parked
 from tests.sim.simulator_helpers import Bench, bench, wait_until
 from tests.sim.test_simulator_trace_legs import audio_over_http
 

@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from fsbridge.simulator import CallerGone, FarEndBook, parse_script
-from fsbridge.simulator.audio_lines import RATE
-from fsbridge.simulator.channel import Channel
-from fsbridge.simulator.dialplan import DEFAULT, STOCK, Extension, parked
-from fsbridge.simulator.farend_file import parse_book
+from fsbridge.simulator.audio.lines import RATE
+from fsbridge.simulator.farends.dialplan import DEFAULT, STOCK, Extension, parked
+from fsbridge.simulator.farends.farend_file import parse_book
+from fsbridge.simulator.switch.channel import Channel
 from tests.sim.simulator_helpers import Bench, bench
 
 pytestmark = pytest.mark.sim

@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from fsbridge.simulator import FarEndBook, Simulator, SimulatorSettings, dialstring, parse_script
-from fsbridge.simulator.api_channel import FORK_USAGE
-from fsbridge.simulator.server import MAX_BACKLOG
+from fsbridge.simulator import FarEndBook, Simulator, SimulatorSettings, parse_script
+from fsbridge.simulator.legs import dialstring
+from fsbridge.simulator.socket.api_channel import FORK_USAGE
+from fsbridge.simulator.socket.server import MAX_BACKLOG
 from tests.sim.simulator_helpers import Client, Frame, ManualClock, bench, simulated, wait_until
 from tests.traces import loader
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from fsbridge.simulator import FarEndBook, parse_script
-from fsbridge.simulator.dialplan import DEFAULT, STOCK, Extension, parked
+from fsbridge.simulator.farends.dialplan import DEFAULT, STOCK, Extension, parked
 from tests.sim.simulator_helpers import bench
 
 pytestmark = pytest.mark.sim

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from fsbridge.clock import SystemClock
-from fsbridge.simulator import FarEndBook, SimulatorSettings, parse_script, sound
-from fsbridge.simulator.audio_lines import FRAME_BYTES
-from fsbridge.simulator.dialplan import Dialplan, Extension
+from fsbridge.simulator import FarEndBook, SimulatorSettings, parse_script
+from fsbridge.simulator.audio import sound
+from fsbridge.simulator.audio.lines import FRAME_BYTES
+from fsbridge.simulator.farends.dialplan import Dialplan, Extension
 from tests.sim.simulator_helpers import AudioServer, Bench, Client, bench, simulated, wait_until
 
 pytestmark = pytest.mark.sim

@@ -22,8 +22,8 @@ from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from fsbridge.simulator import SimulatorSettings
-from fsbridge.simulator.dialplan import STOCK, Extension, parked
-from fsbridge.simulator.fetcher import HttpFetcher
+from fsbridge.simulator.audio.fetcher import HttpFetcher
+from fsbridge.simulator.farends.dialplan import STOCK, Extension, parked
 from tests.sim.simulator_helpers import AudioServer, Client, Frame, ManualClock, simulated, wait_until
 from tests.sim.test_simulator_traces import HEADERS, Replay
 from tests.traces import loader

@@ -12,7 +12,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from fsbridge.call.effects import Notice
+from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.clock import SystemClock
 from fsbridge.metrics import Metrics
 from fsbridge.store.secrets import load_box

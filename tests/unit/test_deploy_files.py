@@ -12,12 +12,12 @@ import pytest
 import yaml
 
 from api.cli.serve import EXAMPLE_KEY_HASH
-from fsbridge import doctor
-from fsbridge.call import arrivals
-from fsbridge.doctor_findings import Level
-from fsbridge.doctor_flows import FlowNeeds
+from fsbridge.call.lifecycle import arrivals
+from fsbridge.doctor import doctor
+from fsbridge.doctor.findings import Level
+from fsbridge.doctor.flows import FlowNeeds
 from fsbridge.settings import Settings, load, parse
-from fsbridge.simulator.farend_file import default_book
+from fsbridge.simulator.farends.farend_file import default_book
 
 pytestmark = pytest.mark.unit
 

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from amd_model.verdict import Reason, Verdict
-from fsbridge.call.model import Analysis, Phase, Status
 from fsbridge.metrics import Metrics
-from fsbridge.outcome import FailureReason
+from fsbridge.model.call import Analysis, Phase, Status
+from fsbridge.model.outcome import FailureReason
 from tests.unit.webhook.helpers import answered, completed, failed, webhook_call
 
 pytestmark = pytest.mark.unit

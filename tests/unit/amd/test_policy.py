@@ -6,8 +6,8 @@ import pytest
 
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
 from fsbridge.amd.policy import hear, refusal, waits_for_message_end
-from fsbridge.call.model import Analysis
-from fsbridge.outcome import FailureReason
+from fsbridge.model.call import Analysis
+from fsbridge.model.outcome import FailureReason
 
 pytestmark = pytest.mark.unit
 

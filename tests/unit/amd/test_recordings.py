@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from amd_model.keep import write
 from amd_model.verdict import Verdict
+from amd_model.worker.keep import write
 from fsbridge.amd import recordings
 from fsbridge.amd.recordings import LabelsError, Opinion
-from training import importers
-from training.manifest import read
+from training.corpus import importers
+from training.corpus.manifest import read
 
 pytestmark = pytest.mark.unit
 

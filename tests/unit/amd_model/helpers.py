@@ -1,6 +1,6 @@
 """Rows of outputs made by hand, so that decisions are tested without a network."""
 
-from amd_model.spec import FRAMES_PER_TICK, TONE_MEASURES
+from amd_model.detector.spec import FRAMES_PER_TICK, TONE_MEASURES
 
 NO_TONE = (0.5, 0.1, 0.9, 0.05, 1.0, 0.0)
 

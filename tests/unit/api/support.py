@@ -12,11 +12,11 @@ from urllib.parse import unquote_to_bytes
 
 from gevent.event import Event
 
-from api.auth import hash_key
-from fsbridge.call.model import Call, CallRequest, Json, Phase
+from api.rest.auth import hash_key
 from fsbridge.errors import FsbridgeError
-from fsbridge.flow.library import FlowLibrary
-from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.flow.library.library import FlowLibrary
+from fsbridge.model.call import Call, CallRequest, Json, Phase
+from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
 from fsbridge.settings import FlowSettings, OrgSettings, Settings, parse
 
 ORG, OTHER_ORG, MUTE_ORG = (

@@ -10,11 +10,11 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from amd_model.keep import write
+from amd_model.worker.keep import write
 from api.cli import amd, app
 from fsbridge.amd.recordings import labels
-from training import importers
-from training.manifest import read
+from training.corpus import importers
+from training.corpus.manifest import read
 
 pytestmark = pytest.mark.unit
 

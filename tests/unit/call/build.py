@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
-from fsbridge.call import inputs as i
-from fsbridge.call.effects import Effect, Notice, Tell
-from fsbridge.call.machine import Limits, Now, step
-from fsbridge.call.model import Call, CallRequest, Destination, DestinationKind
-from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
-from fsbridge.outcome import HangupInfo
+from fsbridge.call.lifecycle import inputs as i
+from fsbridge.call.lifecycle.effects import Effect, Notice, Tell
+from fsbridge.call.lifecycle.machine import Limits, Now, step
+from fsbridge.model.call import Call, CallRequest, Destination, DestinationKind
+from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.outcome import HangupInfo
 
 CHANNEL = "c3b6e586-88c7-4d60-884a-e2d5411a7757"
 LIMITS = Limits()

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fsbridge.call.model import Destination, DestinationKind
 from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.esl.dialstring import GatewayEndpoint, SipUriEndpoint
+from fsbridge.model.call import Destination, DestinationKind
 from tests.unit.esl.originate_reader import MARKUP
 
 pytestmark = pytest.mark.unit

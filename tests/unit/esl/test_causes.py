@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fsbridge.esl.causes import CAUSES, classify, hangup_info
 from fsbridge.esl.events import Event, decode
 from fsbridge.esl.framing import FrameDecoder
-from fsbridge.outcome import FailureReason, HangupInfo
+from fsbridge.model.outcome import FailureReason, HangupInfo
 from tests.traces import loader
 
 pytestmark = pytest.mark.unit

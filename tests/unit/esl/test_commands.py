@@ -22,7 +22,7 @@ from fsbridge.esl.commands import (
     kill,
 )
 from fsbridge.esl.errors import CommandError
-from fsbridge.ids import ActionId, ChannelUuid, JobUuid
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
 from tests.traces import loader
 
 pytestmark = pytest.mark.unit

@@ -19,7 +19,7 @@ from fsbridge.esl.dialstring import (
     Tap,
     originate,
 )
-from fsbridge.ids import ChannelUuid, FlowId, OrgId, SessionId
+from fsbridge.model.ids import ChannelUuid, FlowId, OrgId, SessionId
 from tests.traces import loader
 from tests.unit.esl.originate_reader import MARKUP, Misread, Reading, read
 

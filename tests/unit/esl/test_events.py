@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsbridge.call.translate import SUBSCRIBED
+from fsbridge.call.lifecycle.translate import SUBSCRIBED
 from fsbridge.esl.events import (
     ApiResponse,
     AuthRequest,
@@ -24,7 +24,7 @@ from fsbridge.esl.events import (
     read_dump,
 )
 from fsbridge.esl.framing import Frame, FrameDecoder
-from fsbridge.node import UNFILTERABLE
+from fsbridge.nodes.node import UNFILTERABLE
 from tests.traces import loader
 
 pytestmark = pytest.mark.unit

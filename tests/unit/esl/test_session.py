@@ -11,7 +11,7 @@ from fsbridge.esl.commands import Api, BgApi, Line
 from fsbridge.esl.errors import CommandFailed, EslConnectionLost, EslError, EslProtocolError
 from fsbridge.esl.events import AuthRequest, Disconnect, Event
 from fsbridge.esl.session import EslSession, JobResult, Ticket, read_job
-from fsbridge.ids import JobUuid
+from fsbridge.model.ids import JobUuid
 from tests.traces import loader
 
 pytestmark = pytest.mark.unit

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from amd_model.verdict import AmdOptions, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
-from fsbridge.call.model import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
-from fsbridge.outcome import FailureReason, HangupInfo
+from fsbridge.model.call import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.model.outcome import FailureReason, HangupInfo
 
 # Surrogates too: JSON may carry lone ones.
 texts = st.text(st.characters(exclude_categories=()), max_size=20)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from amd_model.features import mel_hz
-from amd_model.spec import MELS
-from training.batches import WARP, warped
+from amd_model.detector.features import mel_hz
+from amd_model.detector.spec import MELS
+from training.learning.batches import WARP, warped
 
 pytestmark = pytest.mark.unit
 

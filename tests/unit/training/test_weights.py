@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from amd_model.spec import FRAMES_PER_TICK
-from training.losses import tick_weights
+from amd_model.detector.spec import FRAMES_PER_TICK
+from training.learning.losses import tick_weights
 
 pytestmark = pytest.mark.unit
 

@@ -21,9 +21,9 @@ from cryptography.x509.oid import NameOID
 from gevent.pywsgi import WSGIServer
 
 from amd_model.verdict import Verdict
-from fsbridge.call.model import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
-from fsbridge.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
-from fsbridge.outcome import FailureReason
+from fsbridge.model.call import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.outcome import FailureReason
 from fsbridge.settings import WebhookSettings
 from fsbridge.store.base import Delivery
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from amd_model.verdict import Verdict
-from fsbridge.call.effects import Notice
-from fsbridge.call.model import Analysis, Mode
-from fsbridge.outcome import FailureReason
+from fsbridge.call.lifecycle.effects import Notice
+from fsbridge.model.call import Analysis, Mode
+from fsbridge.model.outcome import FailureReason
 from fsbridge.store.base import LAST_SEQ, NEXT_SEQ
 from fsbridge.webhook.payload import MAX_EVENT_BYTES, deliveries, event_delivery, render
 from tests.unit.webhook.helpers import answered, completed, failed, webhook_call

@@ -1,0 +1,232 @@
+"""``python -m amd_model evaluate CASES.tsv``: the detector's figures on labelled files, beside the classic rule's.
+
+CASES.tsv has a header; ``file`` (relative to the list) and ``label`` are needed. ``firstWordMs``,
+``turnEndMs`` and ``beepMs`` (−1 for none) are truths to time against where they are known; every other column
+with at most 20 values makes subsets. Text goes to standard output, ``--json`` prints one object instead,
+``--html FILE`` also writes a self-contained report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from amd_model.detector.checkpoint import CheckpointError, LoadedModel, load
+from amd_model.detector.decision import Policy, decide, finish
+from amd_model.detector.features import features
+from amd_model.detector.spec import (
+    CONTEXT_SAMPLES,
+    FRAMES_PER_TICK,
+    MELS,
+    OUTPUTS,
+    POSTERIOR,
+    TICK_MS,
+    TICK_SAMPLES,
+)
+from amd_model.evaluation import files
+from amd_model.evaluation.metrics import Outcome, rate, summarise
+from amd_model.evaluation.timing_rule import timing_rule
+from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Verdict
+
+SENSITIVITIES: Final = (0.1, 0.2, 0.33, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
+MAX_SUBSETS: Final = 20
+_TIMES: Final = ("firstWordMs", "turnEndMs", "beepMs")
+
+
+class EvaluationError(ValueError):
+    """A list of cases that cannot be evaluated; the message names the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One line of the list."""
+
+    file: Path
+    label: Verdict
+    first_word_ms: int = -1
+    turn_end_ms: int = -1
+    beep_ms: int = -1
+    beep_known: bool = False
+    subsets: tuple[tuple[str, str], ...] = ()
+
+
+def read_cases(path: Path) -> list[Labelled]:
+    """The list's lines. Raises EvaluationError with the line's number."""
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+            names = list(reader.fieldnames or [])
+            if missing := [name for name in ("file", "label") if name not in names]:
+                raise EvaluationError(
+                    f"{path.name}, line 1: no column {' and '.join(missing)} (tab-separated, with header)"
+                )
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError) as error:
+        raise EvaluationError(f"{path.name}: cannot be read: {error}") from error
+    others = [name for name in names if name not in ("file", "label", *_TIMES)]
+    others = [name for name in others if len({row[name] for _, row in rows}) <= MAX_SUBSETS]
+    cases = []
+    for line, row in rows:
+        where = f"{path.name}, line {line}"
+        try:
+            label = Verdict(row["label"])
+        except ValueError:
+            known = ", ".join(verdict.value for verdict in Verdict)
+            raise EvaluationError(f"{where}: unknown label {row['label']!r}; known are {known}") from None
+        file = path.parent / (row["file"] or "")
+        if not file.is_file():
+            raise EvaluationError(f"{where}: no such file {row['file']}")
+        try:
+            first, end, beep = (int(float(row.get(name) or -1)) for name in _TIMES)
+        except ValueError:
+            raise EvaluationError(f"{where}: {', '.join(_TIMES)} are milliseconds") from None
+        subsets = tuple((name, row[name]) for name in others if row[name])
+        cases.append(Labelled(file, label, first, end, beep, bool(row.get("beepMs")), subsets))
+    if not cases:
+        raise EvaluationError(f"{path.name}: no cases")
+    return cases
+
+
+def rows_of(model: LoadedModel, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A whole recording's outputs [ticks, OUTPUTS]: the same layers as tick by tick, in one go."""
+    ticks = len(samples) // TICK_SAMPLES
+    if not ticks:
+        return np.zeros((0, OUTPUTS), np.float32)
+    padded = np.concatenate((np.zeros(CONTEXT_SAMPLES, np.float32), samples[: ticks * TICK_SAMPLES]))
+    with torch.inference_mode():
+        return np.asarray(rows_of_features(model, features(torch.from_numpy(padded)[None]))[0])
+
+
+def rows_of_features(model: LoadedModel, seen: torch.Tensor) -> NDArray[np.float32]:
+    """Features [B, ticks·5, F] → outputs [B, ticks, OUTPUTS]."""
+    with torch.inference_mode():
+        outputs, _ = model.net(seen, model.net.initial_state(len(seen)))
+        measures = seen[:, :, MELS:].reshape(len(seen), -1, FRAMES_PER_TICK * (seen.shape[2] - MELS))
+        return np.asarray(torch.cat((outputs, measures), dim=2).numpy(), dtype=np.float32)
+
+
+def events_of(
+    model: LoadedModel, rows: NDArray[np.float32], options: AmdOptions, policy: Policy | None = None
+) -> list[AmdEvent]:
+    """What the detector tells about these outputs, to the end of the recording."""
+    state = model.start()
+    if policy is not None:
+        state.policy = policy
+    events: list[AmdEvent] = []
+    for index, row in enumerate(rows.tolist()):
+        state, told = decide(state, row, options, index)
+        events += told
+        if state.done:
+            return events
+    return events + finish(state, options, len(rows) * TICK_MS)[1]
+
+
+def outcome(
+    case: Labelled, rows: NDArray[np.float32], events: Sequence[AmdEvent], rule: tuple[Verdict, int]
+) -> Outcome:
+    """One case's truth and what became of it."""
+    verdict = next(event for event in events if event.kind is EventKind.VERDICT)
+    verdict = next((event for event in events if event.kind is EventKind.CORRECTION), verdict)
+    beep = next((event.beep_ms for event in events if event.beep_ms is not None), -1)
+    assert verdict.result is not None
+    return Outcome(
+        file=str(case.file),
+        label=case.label,
+        verdict=verdict.result,
+        confidence=verdict.confidence,
+        decided_ms=verdict.at_ms,
+        reason=verdict.reason.value if verdict.reason else "",
+        posteriors=[tuple(row[POSTERIOR]) for row in rows.tolist()],
+        rule=rule[0],
+        rule_ms=rule[1],
+        first_word_ms=case.first_word_ms,
+        turn_end_ms=case.turn_end_ms,
+        beep_ms=case.beep_ms,
+        beep_known=case.beep_known,
+        found_beep_ms=-1 if beep is None else beep,
+        subsets=dict(case.subsets),
+    )
+
+
+def evaluate(
+    model: LoadedModel, cases: Sequence[Labelled], told: Callable[[int], None] = lambda done: None
+) -> tuple[dict[str, Any], list[Outcome]]:
+    """The report's object and every outcome. Raises EvaluationError for a file that is no audio."""
+    options = AmdOptions(mode=Mode.MESSAGE_END)
+    outcomes: list[Outcome] = []
+    everything: list[NDArray[np.float32]] = []
+    for index, case in enumerate(cases):
+        try:
+            samples = files.read(case.file)
+        except files.AudioError as error:
+            raise EvaluationError(str(error)) from error
+        rows = rows_of(model, samples)
+        everything.append(rows)
+        outcomes.append(outcome(case, rows, events_of(model, rows, options), timing_rule(samples)))
+        told(index + 1)
+    body = {"model": model.version, **summarise(outcomes)}
+    body["operatingCurve"] = operating_curve(model, cases, everything)
+    return body, outcomes
+
+
+def operating_curve(
+    model: LoadedModel, cases: Sequence[Labelled], everything: Sequence[NDArray[np.float32]]
+) -> list[dict[str, Any]]:
+    """Both mistakes at each sensitivity that a caller may ask for."""
+    curve = []
+    for sensitivity in SENSITIVITIES:
+        options = replace(AmdOptions(), sensitivity=sensitivity)
+        said = [events_of(model, rows, options)[0].result for rows in everything]
+        people = [s for case, s in zip(cases, said, strict=True) if case.label is Verdict.LIVE_PERSON]
+        machines = [s for case, s in zip(cases, said, strict=True) if case.label is Verdict.ANSWERING_MACHINE]
+        curve.append({
+            "sensitivity": sensitivity,
+            "peopleTakenForMachines": rate(people.count(Verdict.ANSWERING_MACHINE), len(people)),
+            "machinesTakenForPeople": rate(machines.count(Verdict.LIVE_PERSON), len(machines)),
+        })  # fmt: skip
+    return curve
+
+
+def run(argv: Sequence[str]) -> int:
+    """Command line: 0 when evaluated, 2 when the list, a file or the model is refused."""
+    from amd_model.evaluation import report
+
+    parser = argparse.ArgumentParser("python -m amd_model evaluate", description="Figures on labelled recordings.")
+    parser.add_argument("cases", type=Path, metavar="CASES.tsv")
+    parser.add_argument("--weights", type=Path, help="another model than the shipped one")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
+    parser.add_argument("--html", type=Path, help="write a self-contained report there")
+    parser.add_argument("--outcomes", type=Path, help="write one line a case there (TSV)")
+    try:
+        options = parser.parse_args(argv)
+        model = load(options.weights)
+        cases = read_cases(options.cases)
+        body, outcomes = evaluate(model, cases, _progress(len(cases)))
+    except SystemExit as stop:
+        return 0 if stop.code == 0 else 2
+    except (CheckpointError, EvaluationError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(json.dumps(body) if options.json else report.as_text(body))
+    if options.html:
+        options.html.write_text(report.as_html(body), encoding="utf-8")
+    if options.outcomes:
+        options.outcomes.write_text(report.as_table(outcomes), encoding="utf-8")
+    return 0
+
+
+def _progress(total: int) -> Callable[[int], None]:
+    """A line on a terminal's standard error; silence elsewhere."""
+    if not sys.stderr.isatty():
+        return lambda done: None
+    return lambda done: print(f"\r{done}/{total} cases", end="\n" if done == total else "", file=sys.stderr, flush=True)

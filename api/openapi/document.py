@@ -1,0 +1,160 @@
+"""The OpenAPI 3.1 document, made of the same models that validate and render, and the same routes that route. Pure."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic_core import core_schema
+
+from api.contract import routes
+from api.contract.errors import ErrorCode
+from api.contract.flow_schemas import CallTimeline, FlowCheck, FlowPage, FlowResource
+from api.contract.schemas import CallResource, ErrorBody, Health, PlaceCall, Readiness
+from api.openapi import flows as openapi_flows
+from api.openapi.parts import COMMON, LOCATION, Doc, body_errors, errors, operation, other, ref, response
+
+_INTRODUCTION = """\
+Outbound calls on your own FreeSWITCH: place a call, know who answered, run a flow on it, learn the outcome.
+
+**Modes.** `poll`: 201 at once; GET the call at your own pace. `sync`: the response is held until the call has ended;
+after 30 s (as configured) 504 `SYNC_TIMEOUT` with the `sessionId`, and the call goes on. `webhook`: 201 at once;
+signed POSTs to `webhookUrl` tell `call.answered`, `call.failed` and `call.completed`. In every mode a flow's `notify`
+steps tell `call.event` {event, sessionId, flowId, status, name, data, metadata, at}, if the call has a `webhookUrl`.
+
+**Flows.** JSON or YAML documents of an organization, read, written and tried (`dryRun`) under `/flows`. What is
+written is valid; who replaces or deletes one names its version (`If-Match`). A running call keeps its document.
+
+**Errors.** Every error is `{"error": {"code", "message"}}`; the message names the field and says what to do. Checks
+come in this order: key, permission, rate, organization, the path's UUIDs, body, flow.
+
+**Bodies.** JSON in UTF-8. Refused with 400: unknown fields, duplicate keys, NaN, integers beyond 64 bits, unpaired
+surrogates, nesting beyond 32 levels. A body over the limit is 413, one that arrives too slowly 408, both with code
+`INVALID_REQUEST`.
+
+**Operations.** `/healthz`, `/readyz` and `/metrics` need no key: keep them off the public network.
+"""
+
+
+def document(max_body_bytes: int) -> Doc:
+    """The document as a JSON-ready value; the limit is told in it."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fsbridge outbound calling",
+            "version": _version(),
+            "description": _INTRODUCTION + f"\nThe body limit here is {max_body_bytes} bytes.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "tags": [{"name": "calls"}, {"name": "flows"}, {"name": "operations"}],
+        "security": [{"apiKey": []}],
+        "paths": _paths(),
+        "components": {
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: fsb_…"}},
+            "schemas": _schemas(),
+        },
+    }
+
+
+def _paths() -> Doc:
+    return {
+        routes.CREATE_FLOW.path: openapi_flows.collection(),
+        routes.GET_FLOW.path: openapi_flows.single(),
+        routes.PLACE_CALL.path: {"post": _place()},
+        routes.GET_CALL.path: {
+            "get": operation(
+                routes.GET_CALL,
+                "calls",
+                "Status of a call, live or ended",
+                {"200": response("The call.", CallResource), **errors(*COMMON)},
+            )
+        },
+        routes.GET_TIMELINE.path: {
+            "get": operation(
+                routes.GET_TIMELINE,
+                "calls",
+                "What happened in a call, live or ended",
+                {"200": response("Its timeline.", CallTimeline), **errors(*COMMON)},
+            )
+        },
+        routes.GET_AUDIO.path: {
+            "get": operation(
+                routes.GET_AUDIO,
+                "calls",
+                "The kept part of a call's answer, where answers are kept (`amd.keep_audio_s`)",
+                {"200": other("PCM, 8 kHz, 16 bits, mono.", "audio/wav", {}), **errors(*COMMON)},
+            )
+        },
+        routes.HEALTH.path: {"get": _open(routes.HEALTH, "Is the process alive", {"200": response("It is.", Health)})},
+        routes.READY.path: {
+            "get": _open(
+                routes.READY,
+                "Should calls be sent here",
+                {"200": response("Yes.", Readiness), "503": response("No; `reasons` say why.", Readiness)},
+            )
+        },
+        routes.METRICS.path: {
+            "get": _open(
+                routes.METRICS,
+                "Prometheus metrics",
+                {"200": other("Text format 0.0.4.", "text/plain", {"type": "string"})},
+            )
+        },
+        routes.OPENAPI.path: {
+            "get": _open(
+                routes.OPENAPI,
+                "This document",
+                {"200": other("OpenAPI 3.1 as JSON.", "application/json", {"type": "object"})},
+            )
+        },
+    }
+
+
+def _place() -> Doc:
+    responses = {
+        "200": response("Mode `sync`: the call has ended; `Failed` is a 200 too.", CallResource, LOCATION),
+        "201": response("Mode `poll` or `webhook`: the call is queued.", CallResource, LOCATION),
+        **errors(*COMMON, ErrorCode.INVALID_DESTINATION, ErrorCode.INVALID_WEBHOOK_URL, ErrorCode.SYNC_TIMEOUT),
+        **body_errors(),
+    }
+    body = {"required": True, "content": {"application/json": {"schema": ref(PlaceCall)}}}
+    return operation(routes.PLACE_CALL, "calls", "Place a call and run the flow on it", responses, requestBody=body)
+
+
+def _open(route: routes.Route, summary: str, responses: Doc) -> Doc:
+    """A route that needs no key."""
+    answers = {**responses, **errors(ErrorCode.INTERNAL_ERROR)}
+    return operation(route, "operations", summary, answers, security=[])
+
+
+class _Plain(GenerateJsonSchema):
+    """Without a title on every field: they only repeat the field's name in another spelling."""
+
+    def field_title_should_be_set(self, schema: core_schema.CoreSchema | Any) -> bool:
+        return False
+
+
+def _schemas() -> Doc:
+    modes: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (PlaceCall, "validation"),
+        (CallResource, "serialization"),
+        (CallTimeline, "serialization"),
+        (FlowResource, "serialization"),
+        (FlowPage, "serialization"),
+        (FlowCheck, "serialization"),
+        (ErrorBody, "serialization"),
+        (Health, "serialization"),
+        (Readiness, "serialization"),
+    ]
+    _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}", schema_generator=_Plain)
+    schemas: Doc = definitions["$defs"]
+    return schemas
+
+
+def _version() -> str:
+    try:
+        return version("fsbridge")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,61 @@
+"""FreeSWITCH's events in the lifecycle's words. Pure; what means nothing to a call gives None.
+
+Which header says what is held to recorded conversations by `tests/unit/call/test_traces.py`.
+"""
+
+from __future__ import annotations
+
+from amd_model.verdict import WireError, decode_event
+from fsbridge.amd import fork
+from fsbridge.call.lifecycle import inputs as i
+from fsbridge.esl.causes import hangup_info
+from fsbridge.esl.events import Event
+
+SUBSCRIBED = (
+    "CHANNEL_CREATE",
+    "CHANNEL_PROGRESS",
+    "CHANNEL_PROGRESS_MEDIA",
+    "CHANNEL_ANSWER",
+    "CHANNEL_HANGUP",
+    "CHANNEL_HANGUP_COMPLETE",
+    "CHANNEL_EXECUTE_COMPLETE",
+    "DTMF",
+)
+"""Channel events that a node has to send us; see `fork.SUBSCRIBED` for the tap's."""
+
+
+def to_input(event: Event) -> i.Input | None:
+    """One event of a call's own channel as an input of its lifecycle, or None."""
+    match event.name:
+        case "CHANNEL_CREATE":
+            return i.ChannelSeen()
+        case "CHANNEL_PROGRESS" | "CHANNEL_PROGRESS_MEDIA":
+            return i.Progress()
+        case "CHANNEL_ANSWER":
+            return i.Answered()
+        case "CHANNEL_HANGUP_COMPLETE":
+            return i.HungUp(hangup_info(event.headers))
+        case "CUSTOM":
+            return _tap(event)
+        case _:
+            return None
+
+
+def is_hanging_up(event: Event) -> bool:
+    """Whether the channel was already going down when it sent this: a completion then says nothing of a step."""
+    return event.name == "CHANNEL_HANGUP" or event.headers.get("Answer-State") == "hangup"
+
+
+def _tap(event: Event) -> i.Input | None:
+    match fork.read(event.subclass, event.body):
+        case fork.Connected():
+            return i.TapConnected()
+        case fork.Failed(detail):
+            return i.TapFailed(detail)
+        case fork.Said(text):
+            try:
+                return i.AmdHeard(decode_event(text))
+            except WireError as error:
+                return i.TapFailed(str(error))
+        case None:
+            return None

@@ -1,0 +1,48 @@
+"""What became of the calls while a node, or we, were away: asked of the node, told to the lifecycle.
+
+A node that came back knows which of its channels still exist, and mod_hash knows the cause of those that do
+not. Both become ordinary inputs (`ChannelAlive`, `ChannelGone`). A call whose originate was written on the
+present connection is left alone: its channel may not exist *yet*.
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from fsbridge.call.lifecycle import inputs as i
+from fsbridge.call.running.registry import CallRegistry
+from fsbridge.call.running.runner import CallRunner
+from fsbridge.errors import FsbridgeError
+from fsbridge.model.call import Phase
+
+log = structlog.get_logger(__name__)
+
+
+def after_reconnect(node: str, epoch: int, registry: CallRegistry) -> int:
+    """Ask the node about each of its calls that was dialled on an earlier connection; returns how many."""
+    asked = 0
+    for runner in registry.on_node(node):
+        if runner.call.phase is Phase.QUEUED or runner.originated_in_epoch == epoch:
+            continue
+        asked += 1
+        try:
+            found = runner.switch.look(runner.call.channel)
+        except FsbridgeError as error:
+            # Lost again: the next connection asks again, and the call's own deadlines stand.
+            log.warning("reconcile_interrupted", node=node, error=str(error))
+            return asked
+        if found is not None:
+            runner.post(found)
+    if asked:
+        log.info("reconciled", node=node, calls=asked)
+    return asked
+
+
+def give_up(node: str, registry: CallRegistry) -> list[CallRunner]:
+    """The node has been away for too long: its calls end as well as they can."""
+    lost = registry.on_node(node)
+    for runner in lost:
+        runner.post(i.NodeLost())
+    if lost:
+        log.error("node_given_up", node=node, calls=len(lost))
+    return lost

@@ -1,0 +1,171 @@
+"""What a call wants of its node, in the call's own words: commands out, inputs of the lifecycle back.
+
+A thin layer over `fsbridge.nodes.node.Node`: it knows which command serves which purpose and what each reply means
+for the call. Methods block their caller up to the node's command timeout and raise EslError where the
+lifecycle has nothing to learn from the failure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fsbridge.amd import fork
+from fsbridge.call.lifecycle import inputs as i
+from fsbridge.esl.commands import kill
+from fsbridge.esl.dialstring import DialStringError, Endpoint, OriginatePlan, Tap, originate
+from fsbridge.esl.errors import CommandError, CommandFailed, EslConnectionLost, EslError
+from fsbridge.flow.interpreter.actions import OpenStream
+from fsbridge.model.call import Call
+from fsbridge.model.ids import ActionId, ChannelUuid, new_uuid
+from fsbridge.model.outcome import HangupInfo
+from fsbridge.nodes.node import Node
+
+CAUSE_REALM = "fsbridge"
+"""Realm in mod_hash under which a node keeps the causes of calls that ended while nobody was connected."""
+
+JOB_GRACE_S = 15.0
+"""How much longer than the phone may ring its job is waited for; the call's own deadline comes first."""
+
+_CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """How a call is dialled: the endpoint, who it seems to come from, how long it rings, what listens.
+
+    The tap is left on for `keep_s` seconds of the answer when these are to be kept, judged or not.
+    """
+
+    endpoint: Endpoint | None
+    caller_id: str | None
+    ring_timeout_s: int
+    tap: Tap | None
+    keep_s: float = 0.0
+
+
+class Switch:
+    """One node, as one call sees it; `node` None is the node of a call that found none."""
+
+    def __init__(self, node: Node | None) -> None:
+        self._node = node
+
+    @property
+    def epoch(self) -> int:
+        """Number of the node's present connection."""
+        return self._node.epoch if self._node is not None else 0
+
+    def originate(self, call: Call, placement: Placement) -> i.Input:
+        """Place the call and wait for its job: JobDone, or why there is none."""
+        if self._node is None or placement.endpoint is None:
+            return i.OriginateFailed("no node")
+        plan = OriginatePlan(
+            channel=call.channel,
+            endpoint=placement.endpoint,
+            session=call.session_id,
+            org=call.org_id,
+            flow=call.flow_id,
+            node=self._node.name,
+            ring_timeout_s=placement.ring_timeout_s,
+            caller_id=placement.caller_id,
+            tap=placement.tap,
+        )
+        patience = placement.ring_timeout_s + JOB_GRACE_S
+        try:
+            result = self._node.bgapi(originate(plan), call.job, patience)
+        except (DialStringError, CommandError, CommandFailed) as error:
+            return i.OriginateFailed(str(error))
+        except EslError:
+            return i.OriginateUnsure()
+        return i.JobDone(result.ok, result.text)
+
+    def kill(self, channel: str, cause: str) -> i.Input | None:
+        """Hang a channel up; an answer only if the node does not know it."""
+        reply = self._reach().command(kill(channel, cause))
+        return i.ChannelGone() if reply.startswith("-ERR No such channel") else None
+
+    def look(self, channel: ChannelUuid) -> i.Input:
+        """Whether the channel exists and is answered; if not, the cause that the node kept."""
+        node = self._reach()
+        dump = node.channel_dump(channel)
+        if dump is not None:
+            return i.ChannelAlive(answered=dump.get("Answer-State") == "answered")
+        kept = node.api(f"hash select/{CAUSE_REALM}/{channel}").strip()
+        return i.ChannelGone(HangupInfo(kept) if _CAUSE.fullmatch(kept) else None)
+
+    def keep_hangup_cause(self, channel: ChannelUuid) -> None:
+        """Have the node keep the cause, should we be away at the end (fs-traces/cause_kept_by_hangup_hook)."""
+        hook = f"hash insert/{CAUSE_REALM}/{channel}/${{hangup_cause}}"
+        self._reach().api(f"uuid_setvar {channel} api_hangup_hook {hook}")
+
+    def forget_hangup_cause(self, channel: ChannelUuid) -> None:
+        """The end is known: the node need keep nothing."""
+        self._reach().api(f"hash delete/{CAUSE_REALM}/{channel}")
+
+    def start_tap(self, channel: ChannelUuid, tap: Tap) -> None:
+        """Start the audio tap anew. After a failed one mod_audio_fork wants to be told to stop first.
+
+        Raises CommandFailed.
+        """
+        node = self._reach()
+        node.api(fork.stop_command(channel, tap.bugname))
+        reply = node.api(tap.command(channel))
+        if not reply.startswith("+OK"):
+            raise CommandFailed("uuid_audio_fork start", reply.strip())
+
+    def stop_tap(self, channel: ChannelUuid, name: str = fork.BUG_NAME) -> None:
+        """End an audio tap."""
+        self._reach().api(fork.stop_command(channel, name))
+
+    def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
+        """Start an application for a flow. Raises CommandFailed where the node has not what it needs.
+
+        FreeSWITCH completes a `speak` whose engine is not loaded like any other, at once and in silence.
+        """
+        node = self._reach()
+        engine = _tts_engine(app, arg)
+        if engine is not None and not node.has_module(f"mod_{engine}"):
+            raise CommandFailed(app, f"the node has no text-to-speech engine {engine!r} (mod_{engine} is not loaded)")
+        node.execute(channel, action_id, app, arg)
+
+    def answer(self, channel: ChannelUuid) -> None:
+        """Answer a call that came in (tests/traces inbound_call_parked)."""
+        self._reach().execute(channel, ActionId(new_uuid()), "answer", "")
+
+    def break_off(self, channel: ChannelUuid) -> None:
+        """End what a flow plays or records."""
+        self._reach().api(f"uuid_break {channel} all")
+
+    def call_back(self, channel: ChannelUuid) -> None:
+        """Out of a bridge or a conference, back into park; `inline` needs no extension in the node's dialplan."""
+        self._reach().api(f"uuid_transfer {channel} park inline")
+
+    def start_bot(self, channel: ChannelUuid, stream: OpenStream) -> None:
+        """Fork the channel's audio to a voice bot. Raises CommandFailed; ValueError for a URL that is not allowed."""
+        node = self._reach()
+        node.api(fork.stop_command(channel, fork.BOT_NAME))
+        reply = node.api(fork.bot_command(channel, stream.url, stream.rate, dict(stream.metadata)))
+        if not reply.startswith("+OK"):
+            raise CommandFailed("uuid_audio_fork start", reply.strip())
+
+    def tell_bot(self, channel: ChannelUuid, message: object) -> None:
+        """A message to the bot; nobody learns whether it arrived."""
+        self._reach().api(fork.text_command(channel, message))
+
+    def stop_bot(self, channel: ChannelUuid) -> None:
+        """End the bot's fork."""
+        self._reach().api(fork.stop_command(channel, fork.BOT_NAME))
+
+    def _reach(self) -> Node:
+        if self._node is None:
+            raise EslConnectionLost("the call has no node")
+        return self._node
+
+
+def _tts_engine(app: str, arg: str) -> str | None:
+    """The engine that an application will speak with; ``unimrcp:server`` is the module unimrcp's."""
+    if app == "speak":
+        return arg.partition("|")[0].partition(":")[0]
+    if app == "multiset" and arg.startswith("tts_engine="):
+        return arg.removeprefix("tts_engine=").partition(" ")[0].partition(":")[0]
+    return None

@@ -1,0 +1,260 @@
+"""``{{ variables }}`` in a flow's texts, and what of the result may enter an application's argument. Pure.
+
+A template looks names up and does nothing else. What comes out is a customer's data, so it is checked against an
+allow-list for the place where it goes: FreeSWITCH expands ``${…}`` and reads ``|``, quotes and backslashes in
+application arguments, so none of them may arrive there.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from fsbridge.flow.document.expression import lookup
+
+_PLACE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\s*\}\}")
+_OPEN = re.compile(r"\{\{|\}\}")
+
+MAX_TEXT = 8_000
+"""Characters that a template may grow to: `set` in a circle could double a text until memory ends."""
+MAX_SPEECH = 2_000
+MAX_URL = 2_000
+MAX_DEPTH = 20
+MAX_DATA = 65_536
+"""Characters of a request's body, an event's data or a flow's result, about."""
+_LARGEST = 10**30
+"""Python refuses to write very large integers at all; nobody has a use for one here."""
+
+_FILE = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[0-9]{1,7})")
+_URL = re.compile(r"https?://([A-Za-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_SPOKEN = frozenset(" .,:!?()-+%&@/#*€£\u2019")
+_PAUSES = frozenset("'\";\u2018\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026\u2013\u2014")
+"""Punctuation that may stand in a document's text though only a pause (of ' its typographic form) remains."""
+
+
+class TemplateError(ValueError):
+    """A template names what is not there, or its result may not go where it should; the message says which."""
+
+
+def names(text: str) -> set[str]:
+    """The variables that a template reads. Raises TemplateError when its braces are no template."""
+    if _OPEN.search(_PLACE.sub("", text)):
+        raise TemplateError("has {{ or }} that is no {{ variable }}")
+    if len(literal(text)) > MAX_TEXT:
+        raise TemplateError(f"is longer than {MAX_TEXT} characters")
+    return {found.split(".")[0] for found in _PLACE.findall(text)}
+
+
+def render(text: str, variables: Mapping[str, Any]) -> str:
+    """The text with its variables put in.
+
+    Raises TemplateError for a variable that is undefined or no plain value, and for a text that grows too long.
+    """
+    length = len(text)
+
+    def value(match: re.Match[str]) -> str:
+        nonlocal length
+        found = _plain(match[1], lookup(match[1], variables))
+        length += len(found)
+        if length > MAX_TEXT:
+            raise TemplateError(f"the text becomes longer than {MAX_TEXT} characters")
+        return found
+
+    return _PLACE.sub(value, text)
+
+
+def _plain(name: str, value: Any) -> str:
+    match value:
+        case None:
+            raise TemplateError(f"variable {name!r} is not defined")
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case str() | float():
+            return str(value)
+        case int() if abs(value) < _LARGEST:
+            return str(value)
+        case _:
+            raise TemplateError(f"variable {name!r} is no text or number")
+
+
+def render_data(value: Any, variables: Mapping[str, Any]) -> Any:
+    """A document's data with the variables put into its texts; a text that is one place alone keeps the value's type.
+
+    Raises TemplateError as `render` does, for data nested deeper than MAX_DEPTH and for more than MAX_DATA characters
+    in all: a list of a thousand places would put a variable there a thousand times.
+    """
+    left = MAX_DATA
+
+    def spend(size: int) -> None:
+        nonlocal left
+        left -= size
+        if left < 0:
+            raise TemplateError(f"the data become longer than {MAX_DATA} characters")
+
+    def weigh(found: Any, depth: int) -> None:
+        if depth > MAX_DEPTH:
+            raise TemplateError(f"data may be nested {MAX_DEPTH} deep")
+        match found:
+            case str():
+                spend(len(found) + 2)
+            case Mapping():
+                for name, each in found.items():
+                    spend(len(str(name)) + 4)
+                    weigh(each, depth + 1)
+            case list() | tuple():
+                for each in found:
+                    spend(1)
+                    weigh(each, depth + 1)
+            case _:
+                spend(8)
+
+    def put_in(data: Any, depth: int) -> Any:
+        match data:
+            case str():
+                alone = _PLACE.fullmatch(data)
+                found = render(data, variables) if alone is None else lookup(alone[1], variables)
+                if alone is not None and found is None:
+                    raise TemplateError(f"variable {alone[1]!r} is not defined")
+                weigh(found, depth)
+                return found
+            case Mapping():
+                return {name: put_in(each, depth + 1) for name, each in data.items()}
+            case list() | tuple():
+                return [put_in(each, depth + 1) for each in data]
+            case _:
+                weigh(data, depth)
+                return data
+
+    return put_in(value, 0)
+
+
+def data_names(value: Any) -> set[str]:
+    """The variables that a document's data read. Raises TemplateError when braces are no template."""
+    match value:
+        case str():
+            return names(value)
+        case Mapping():
+            return set().union(*map(data_names, value.values()))
+        case list() | tuple():
+            return set().union(*map(data_names, value))
+        case _:
+            return set()
+
+
+def render_url(text: str, variables: Mapping[str, Any], schemes: Sequence[str]) -> str:
+    """A URL whose variables are percent-coded, so that data stay inside their part of it.
+
+    The host and port are the document's own: a variable may stand behind them only. Raises TemplateError.
+    """
+    scheme, found, rest = text.partition("://")
+    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if not found or scheme not in schemes:
+        raise TemplateError(f"a URL begins with {' or '.join(f'{each}://' for each in schemes)}")
+    if not _HOST.fullmatch(host):
+        raise TemplateError(f"{host[:80]!r} is no host: it stands in the flow as it is, without variables or a user")
+    parts = _PLACE.sub(lambda m: quote(_plain(m[1], lookup(m[1], variables)), safe=""), rest)
+    url = f"{scheme}://{parts}"
+    if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
+        raise TemplateError(f"the URL has more than {MAX_URL} characters, or one that no URL may have")
+    return url
+
+
+def word(text: str, grammar: re.Pattern[str], what: str) -> str:
+    """The text, if the grammar allows all of it. Raises TemplateError."""
+    if grammar.fullmatch(text) is None:
+        raise TemplateError(f"{text[:80]!r} is not allowed as {what}")
+    return text
+
+
+def literal(text: str) -> str:
+    """What the document itself says in a template: the text without its places."""
+    return _PLACE.sub("", text)
+
+
+def flattened(text: str) -> str:
+    """The template with dotted places cut to their first name, for trying it out with stand-ins."""
+    return _PLACE.sub(lambda match: f"{{{{ {match[1].split('.')[0]} }}}}", text)
+
+
+def unspeakable(text: str) -> str:
+    """The characters of a document's own words that would be lost in speech; its author is told, not the far end."""
+    own = _OPEN.sub("", literal(text))
+    return "".join(sorted({c for c in own if not (_is_spoken(c) or c.isspace() or c in _PAUSES)}))
+
+
+def speakable(text: str) -> str:
+    """The text as it may be spoken: letters, marks and digits of any script, plain punctuation; the rest is a pause.
+
+    Raises TemplateError when nothing is left, or too much is asked for.
+    """
+    text = text.replace("'", "\u2019")
+    cleaned = " ".join("".join(c if _is_spoken(c) else " " for c in text).split())
+    if not cleaned:
+        raise TemplateError("nothing is left to speak")
+    if len(cleaned) > MAX_SPEECH:
+        raise TemplateError(f"more than {MAX_SPEECH} characters to speak at once")
+    return cleaned
+
+
+def _is_spoken(character: str) -> bool:
+    # Marks (M…) are the vowels of many scripts: without them Hindi, Thai or pointed Arabic cannot be read.
+    return character.isalnum() or character in _SPOKEN or unicodedata.category(character).startswith("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """What may be played: files below `folder` (any, when None), http(s) URLs if `web`.
+
+    A URL that a variable of the call is part of may name one of `hosts` only: the node would fetch it from inside the
+    carrier's network.
+    """
+
+    folder: str | None = None
+    web: bool = True
+    hosts: tuple[str, ...] = ()
+
+
+def prompt(text: str, variables: Mapping[str, Any], rules: Prompts) -> str:
+    """A template as a playback argument. Raises TemplateError.
+
+    Where no prompts folder is configured a document may name a file by its absolute path; a call's data may not, or
+    it could play any recording that the node holds.
+    """
+    source = render(text, variables)
+    if source.startswith("/") and not text.startswith("/"):
+        raise TemplateError(f"{source[:80]!r} comes from a variable: only the flow itself may name an absolute path")
+    host = _URL.fullmatch(source)
+    if host is not None and source != text and host[1].lower() not in rules.hosts:
+        raise TemplateError(f"{source[:80]!r} comes from a variable: only hosts of flows.prompt_hosts may be named so")
+    return playable(source, rules)
+
+
+def playable(source: str, rules: Prompts) -> str:
+    """A playback argument: a file below the prompts folder, a tone or silence stream, or a URL by the http cache.
+
+    Raises TemplateError for anything else: a path that climbs, a space, a command.
+    """
+    if _STREAM.fullmatch(source):
+        return source
+    if _URL.fullmatch(source):
+        if not rules.web:
+            raise TemplateError(f"{source[:80]!r} cannot be played: flows.http_prompts is false")
+        return f"http_cache://{source}"
+    if _FILE.fullmatch(source) is None or any(part == ".." for part in source.split("/")):
+        raise TemplateError(
+            f"{source[:80]!r} cannot be played: a file name of letters, digits and _ . - /, "
+            "tone_stream://…, silence_stream://MS or an http(s) URL"
+        )
+    if rules.folder is None:
+        return source
+    if source.startswith("/"):
+        raise TemplateError(f"{source[:80]!r} leaves the prompts folder: give a path relative to it")
+    return f"{rules.folder.rstrip('/')}/{source}"

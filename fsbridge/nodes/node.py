@@ -1,0 +1,243 @@
+"""One FreeSWITCH node: a connection kept alive, and what is known of the node's health. Shell.
+
+Life of the connection: connect, subscribe, tell `on_up` (so that the calls resynchronise), watch HEARTBEAT,
+and, when it is lost or silent, tell `on_down` and try again, after a pause that doubles to a bound with jitter.
+Events go to `on_event` as they come; it must not block.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from gevent.event import Event as Flag
+
+from fsbridge.clock import Clock
+from fsbridge.esl.client import EslClient
+from fsbridge.esl.commands import Command, Filter, Subscribe
+from fsbridge.esl.errors import EslConnectionLost, EslError
+from fsbridge.esl.events import Event, read_dump
+from fsbridge.esl.session import JobResult
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
+from fsbridge.settings import NodeSettings
+from fsbridge.supervise import Supervisor
+
+log = structlog.get_logger(__name__)
+
+BACKOFF_S = (0.5, 15.0)
+WATCH_INTERVAL_S = 1.0
+
+MAX_MODULES = 64
+"""Modules whose presence is remembered."""
+
+UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE", "CHANNEL_PARK"})
+"""Channel events that our filter on `fsbridge_node` would drop, so they are let in by name, other people's calls
+included: the first two carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers), and a call that comes
+in has that variable only once it was taken (`call.running.inbound`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the last HEARTBEAT said; None until the first one."""
+
+    sessions: int
+    max_sessions: int
+    sessions_per_second_max: int
+    idle_cpu: float
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEvents:
+    """Whom a node tells what; none of these may block, except `on_up`, which runs in a greenlet of its own."""
+
+    on_event: Callable[[Node, Event], None]
+    on_up: Callable[[Node], None]
+    on_down: Callable[[Node], None]
+
+
+class Node:
+    """Keeps one node's event socket up from `start` to `stop`."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        supervisor: Supervisor,
+        clock: Clock,
+        events: NodeEvents,
+        subscription: tuple[tuple[str, ...], tuple[str, ...]],
+        backoff_s: tuple[float, float] = BACKOFF_S,
+    ) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.epoch = 0
+        self.health: Health | None = None
+        self.draining = False
+        self.last_error: str | None = None
+        self._supervisor = supervisor
+        self._clock = clock
+        self._events = events
+        self._names, self._subclasses = subscription
+        self._backoff_s = backoff_s
+        self._client: EslClient | None = None
+        self._modules: dict[tuple[int, str], bool] = {}
+        self._stopping = Flag()
+        self._last_beat = 0.0
+
+    @property
+    def connected(self) -> bool:
+        """Whether commands can be sent now."""
+        return self._client is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the node takes new calls: connected, not drained, and below its session limit."""
+        full = self.health is not None and self.health.sessions >= self.health.max_sessions > 0
+        return self.connected and not self.draining and not full
+
+    def start(self) -> None:
+        """Begin to keep the connection."""
+        self._supervisor.spawn_essential(f"node {self.name}", self._keep)
+
+    def stop(self) -> None:
+        """Close the connection for good."""
+        self._stopping.set()
+        client = self._client
+        if client is not None:
+            client.stop()
+
+    def api(self, command: str, timeout_s: float | None = None) -> str:
+        """See EslClient.api."""
+        return self._connection().api(command, timeout_s)
+
+    def has_module(self, module: str) -> bool:
+        """Whether the node has a module loaded; asked once a connection. Raises EslError."""
+        key = (self.epoch, module)
+        if key not in self._modules:
+            if len(self._modules) >= MAX_MODULES:
+                self._modules.clear()
+            # Anything but a plain no counts as yes: an application that is refused says so itself.
+            self._modules[key] = self.api(f"module_exists {module}").strip() != "false"
+        return self._modules[key]
+
+    def command(self, command: Command) -> str:
+        """See EslClient.command."""
+        return self._connection().command(command)
+
+    def bgapi(self, command: str, job: JobUuid, timeout_s: float) -> JobResult:
+        """See EslClient.bgapi."""
+        return self._connection().bgapi(command, job, timeout_s)
+
+    def execute(self, channel: ChannelUuid, action: ActionId, app: str, arg: str) -> None:
+        """See EslClient.execute."""
+        self._connection().execute(channel, action, app, arg)
+
+    def channel_dump(self, channel: ChannelUuid) -> dict[str, str] | None:
+        """All headers and variables of a channel, or None if it does not exist."""
+        text = self.api(f"uuid_dump {channel} json")
+        if text.startswith("-"):
+            return None
+        dump = read_dump(text)
+        if dump is None:
+            raise EslError(f"uuid_dump of {channel} gave no JSON: {text[:80]!r}")
+        return dump
+
+    # --- inside ------------------------------------------------------------------------------------------
+
+    def _connection(self) -> EslClient:
+        client = self._client
+        if client is None:
+            raise EslConnectionLost(f"node {self.name} is not connected: {self.last_error or 'not yet'}")
+        return client
+
+    def _keep(self) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            client = self._connect()
+            if client is not None:
+                since = self._clock.monotonic()
+                self._watch(client)
+                self._client = None
+                if not self._stopping.is_set():
+                    log.warning("node_down", node=self.name, error=str(client.lost_because))
+                self.last_error = str(client.lost_because)
+                self._events.on_down(self)
+                if self._clock.monotonic() - since > self._backoff_s[1]:
+                    failures = 0
+            # Also after a connection that was up: a node that takes us and drops us at once must not be hammered.
+            failures += 1
+            self._stopping.wait(self._pause(failures))
+
+    def _connect(self) -> EslClient | None:
+        settings = self.settings
+        client = EslClient(
+            settings.host,
+            settings.port,
+            settings.password.get_secret_value(),
+            self._supervisor,
+            self._on_event,
+            settings.connect_timeout_s,
+            settings.command_timeout_s,
+            self._clock,
+        )
+        try:
+            client.connect()
+            client.command(Subscribe(("BACKGROUND_JOB", "HEARTBEAT", *self._names), self._subclasses))
+            for kept in ("BACKGROUND_JOB", "HEARTBEAT", *(name for name in self._names if name in UNFILTERABLE)):
+                client.command(Filter("Event-Name", kept))
+            client.command(Filter("variable_fsbridge_node", self.name))
+        except EslError as error:
+            client.stop()
+            if str(error) != self.last_error:
+                log.warning("node_unreachable", node=self.name, error=str(error))
+            self.last_error = str(error)
+            return None
+        self._last_beat = self._clock.monotonic()
+        # What the node said before may be of another process: it takes calls until its next HEARTBEAT says no.
+        self.health = None
+        self.last_error = None
+        self.epoch += 1
+        self._client = client
+        log.info("node_up", node=self.name, connection=self.epoch)
+        self._supervisor.spawn(f"node {self.name} up", self._events.on_up, self)
+        return client
+
+    def _watch(self, client: EslClient) -> None:
+        silence = self.settings.heartbeat_timeout_s
+        while not client.lost.wait(min(WATCH_INTERVAL_S, silence / 4)):
+            if self._stopping.is_set():
+                client.stop()  # `stop` came while the connection was being made
+            elif self._clock.monotonic() - self._last_beat > silence:
+                log.warning("node_silent", node=self.name, seconds=silence)
+                client.stop()
+
+    def _pause(self, failures: int) -> float:
+        low, high = self._backoff_s
+        return min(high, low * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)
+
+    def _on_event(self, event: Event) -> None:
+        self._last_beat = self._clock.monotonic()
+        if event.name == "HEARTBEAT":
+            self.health = read_health(event)
+        else:
+            self._events.on_event(self, event)
+
+
+def read_health(event: Event) -> Health:
+    """A HEARTBEAT's figures; what is missing or no number counts as 0 (fs-traces/unknown_gateway)."""
+
+    def number(name: str) -> float:
+        try:
+            value = float(event.headers.get(name, "0"))
+        except ValueError:
+            return 0.0
+        return value if math.isfinite(value) else 0.0
+
+    return Health(
+        sessions=int(number("Session-Count")),
+        max_sessions=int(number("Max-Sessions")),
+        sessions_per_second_max=int(number("Session-Per-Sec-Max")),
+        idle_cpu=number("Idle-CPU"),
+    )

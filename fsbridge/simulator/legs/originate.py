@@ -1,0 +1,75 @@
+"""`originate`: an outbound leg that runs an application once it is up.
+
+The order of events and of the result among them follows tests/traces: a refusal is reported after
+CHANNEL_HANGUP_COMPLETE, a call that rings out right after CHANNEL_HANGUP, success after CALL_UPDATE. The real
+timeout counts whole seconds of the wall clock and so fires up to a second early; this one is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fsbridge.simulator.legs import dialstring
+from fsbridge.simulator.legs.legs import Leg
+from fsbridge.simulator.protocol.wire import whole
+from fsbridge.simulator.switch.node import Node
+
+DEFAULT_TIMEOUT = 60.0
+
+
+def originate(node: Node, argument: str, reply: Callable[[str], None]) -> None:
+    """Start a call; `reply` gets ``+OK <uuid>`` or ``-ERR <CAUSE>`` when it is known."""
+    try:
+        dial = dialstring.parse(argument)
+    except dialstring.DialStringInvalid as error:
+        reply(error.reply)
+        return
+    if not node.admits():
+        reply("-ERR DESTINATION_OUT_OF_ORDER\n")
+        return
+    _Origination(node, dial, reply)
+
+
+class _Origination:
+    """One call being placed; its owner is the command."""
+
+    def __init__(self, node: Node, dial: dialstring.Dial, reply: Callable[[str], None]) -> None:
+        self._dial = dial
+        self._reply: Callable[[str], None] | None = reply
+        caller = (
+            dial.variables.get("origination_caller_id_name", ""),
+            dial.variables.get("origination_caller_id_number", "0000000000"),
+        )
+        seconds = float(whole(dial.variables.get("originate_timeout", "")) or DEFAULT_TIMEOUT)
+        self._leg = Leg(node, dial, self, seconds=seconds, caller=caller)
+        failed = self._leg.start()
+        if failed:
+            self._report(f"-ERR {failed}\n")
+
+    def leg_early(self) -> None:
+        if self._dial.variables.get("ignore_early_media", "false") == "false" and self._reply is not None:
+            self._connected()
+
+    def leg_answered(self) -> None:
+        if self._reply is not None:
+            self._connected()
+
+    def leg_rang_out(self) -> None:
+        self._report("-ERR NO_ANSWER\n")
+
+    def leg_over(self) -> None:
+        self._report(f"-ERR {self._leg.channel.cause}\n")
+
+    def _connected(self) -> None:
+        channel = self._leg.channel
+        self._leg.cancel_timeout()
+        channel.flip_caller_id()
+        self._report(f"+OK {channel.uuid}\n")
+        channel.hit_dialplan = True
+        channel.set_state("CS_EXECUTE")
+        channel.execution.begin([(self._dial.application, self._dial.application_argument)])
+
+    def _report(self, result: str) -> None:
+        if self._reply is not None:
+            reply, self._reply = self._reply, None
+            reply(result)

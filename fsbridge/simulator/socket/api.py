@@ -1,0 +1,289 @@
+"""The API commands of the node itself: status, limits, gateways, hash, channels at large. `run` finds any command.
+
+Replies are byte for byte those of FreeSWITCH 1.11.3 where tests/traces (node_queries above all) show one; a command
+that is not here is answered as FreeSWITCH answers one that it does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from fsbridge.simulator.applications import conference as apps_conference
+from fsbridge.simulator.legs.originate import originate
+from fsbridge.simulator.protocol.wire import whole
+from fsbridge.simulator.socket.api_channel import CHANNEL_COMMANDS
+from fsbridge.simulator.switch import causes
+from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.node import FULL_VERSION, VERSION, Node, Reply
+
+_BUILD = "git cc93a68 2026-08-21 14:10:14Z 64bit"
+_RULE = "=" * 97
+
+
+def run(node: Node, line: str, reply: Reply) -> None:
+    """Run one command line and give its output to `reply`: at once, or for originate when its result is known."""
+    name, _, argument = line.strip().partition(" ")
+    node.fire("API", [("API-Command", name), *([("API-Command-Argument", argument)] if argument else [])])
+    if name == "originate":
+        originate(node, argument.strip(), reply)
+        return
+    on_channel = CHANNEL_COMMANDS.get(name)
+    command = _COMMANDS.get(name)
+    if on_channel is not None:
+        reply(on_channel(node, argument.strip()))
+    elif command is not None:
+        reply(command(node, argument.strip()))
+    else:
+        reply(f"-ERR {name} Command not found!\n")
+
+
+def _status(node: Node, argument: str) -> str:
+    count = len(node.channels)
+    return (
+        f"UP {node.uptime_text()}\n"
+        f"FreeSWITCH (Version {VERSION} {_BUILD}) is {'paused' if node.paused else 'ready'}\n"
+        f"{node.sessions_started} session(s) since startup\n"
+        f"{count} session(s) - peak {node.peak_sessions}, last 5min {node.peak_sessions} \n"
+        f"{node.last_rate()} session(s) per Sec out of max {node.sessions_per_second}, "
+        f"peak {node.peak_rate}, last 5min {node.peak_rate} \n"
+        f"{node.max_sessions} session(s) max\n"
+        "min idle cpu 0.00/90.00\n"
+        "Current Stack Size/Max 240K/8192K\n"
+    )
+
+
+def _version(node: Node, argument: str) -> str:
+    return f"FreeSWITCH Version {FULL_VERSION} ({_BUILD})\n"
+
+
+def _global_getvar(node: Node, argument: str) -> str:
+    if not argument:
+        return "".join(f"{name}={value}\n" for name, value in node.globals.items())
+    return node.globals.get(argument, "")
+
+
+def _hostname(node: Node, argument: str) -> str:
+    return node.settings.node
+
+
+def _module_exists(node: Node, argument: str) -> str:
+    return "true" if argument in node.settings.modules else "false"
+
+
+def _fsctl(node: Node, argument: str) -> str:
+    word, _, value = argument.partition(" ")
+    number = whole(value)
+    match word:
+        case "max_sessions":
+            node.max_sessions = node.max_sessions if number is None else number
+            return f"+OK max sessions: {node.max_sessions}\n"
+        case "sps":
+            node.sessions_per_second = node.sessions_per_second if number is None else number
+            return f"+OK sessions per second: {node.sessions_per_second}\n"
+        case "last_sps":
+            return f"+OK last sessions per second: {node.last_rate()}\n"
+        case "pause_check":
+            return "true" if node.paused else "false"
+        case "pause":
+            node.paused = True
+            return "+OK\n"
+        case "resume":
+            node.paused = False
+            return "+OK\n"
+    return "-ERR usage: fsctl max_sessions|sps|last_sps|pause|resume [number]\n"
+
+
+def _hash(node: Node, argument: str) -> str:
+    verb, _, rest = argument.partition("/")
+    parts = rest.split("/", 2)
+    if len(parts) < 2:
+        return "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/realm/key/value\n"
+    place = (parts[0], parts[1])
+    match verb:
+        case "insert" if len(parts) == 3:
+            node.hashes[place] = parts[2]
+            return "+OK\n"
+        case "select":
+            # An empty output is what FreeSWITCH's event socket turns into this.
+            return node.hashes.get(place) or "-ERR no reply\n"
+        case "delete":
+            return "+OK\n" if node.hashes.pop(place, None) is not None else "-ERR Not found\n"
+    return "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/realm/key/value\n"
+
+
+def _conference(node: Node, argument: str) -> str:
+    words = argument.split()
+    if len(words) == 2 and words[1] == "list":
+        return apps_conference.listing(node, words[0])
+    return "-USAGE: conference <room> list\n"
+
+
+def _hupall(node: Node, argument: str) -> str:
+    """``hupall [cause [variable value]]``"""
+    words = argument.split()
+    cause = words[0] if words else "MANAGER_REQUEST"
+    for channel in list(node.channels.values()):
+        if len(words) < 3 or channel.variables.get(words[1]) == words[2]:
+            channel.hang_up(cause if cause in causes.CODES else "MANAGER_REQUEST")
+    return f"+OK hangup all channels with cause {cause}\n"
+
+
+def _show(node: Node, argument: str) -> str:
+    words = argument.split()
+    if words[:1] not in (["channels"], ["calls"]) or words[-2:] != ["as", "json"]:
+        return "-USAGE: show channels|calls [count] as json\n"
+    # Calls are bridged pairs; a parked leg is none.
+    channels = list(node.channels.values()) if words[0] == "channels" else []
+    if "count" in words:
+        return orjson.dumps({"row_count": len(channels), "rows": []}).decode()
+    if not channels:
+        return '{"row_count": 0}\n'
+    return orjson.dumps({"row_count": len(channels), "rows": [_row(node, channel) for channel in channels]}).decode()
+
+
+def _row(node: Node, channel: Channel) -> dict[str, str]:
+    created = channel.times["created"] // 1_000_000
+    name, number = channel.shown_caller()
+    codec = channel.media
+    return {
+        "uuid": channel.uuid,
+        "direction": "inbound" if channel.inbound else "outbound",
+        "created": node.stamp(created),
+        "created_epoch": str(created),
+        "name": channel.name,
+        "state": channel.state,
+        "cid_name": name,
+        "cid_num": number,
+        "ip_addr": "127.0.0.1" if channel.inbound else "",
+        "dest": channel.profile.number,
+        "application": channel.variables.get("current_application", ""),
+        "application_data": channel.variables.get("current_application_data", ""),
+        "dialplan": channel.profile.dialplan,
+        "context": channel.profile.context,
+        **{
+            f"{way}_{what}": value if codec else ""
+            for way in ("read", "write")
+            for what, value in (("codec", "PCMU"), ("rate", "8000"), ("bit_rate", "64000"))
+        },
+        "secure": "",
+        "hostname": node.settings.node,
+        "presence_id": "",
+        "presence_data": "",
+        "accountcode": "",
+        "callstate": channel.callstate,
+        "callee_name": "",
+        "callee_num": "" if channel.inbound else channel.caller_number,
+        "callee_direction": "RECV" if channel.flipped else "",
+        "call_uuid": "" if channel.inbound else channel.call_uuid,
+        "sent_callee_name": "",
+        "sent_callee_num": "",
+        "initial_cid_name": channel.caller_name,
+        "initial_cid_num": channel.caller_number,
+        "initial_ip_addr": "127.0.0.1" if channel.inbound else "",
+        "initial_dest": channel.number,
+        "initial_dialplan": "XML" if channel.inbound else "",
+        "initial_context": "public" if channel.inbound else "default",
+    }
+
+
+def _sofia(node: Node, argument: str) -> str:
+    words = argument.split()
+    match words:
+        case ["status"]:
+            return _sofia_status(node)
+        case ["status", "gateway", name]:
+            return _gateway_text(node, name)
+        case ["xmlstatus", "gateway", name]:
+            return _gateway_xml(node, name)
+    return "-USAGE: sofia status|xmlstatus [gateway <name>]\n"
+
+
+def _gateways(node: Node) -> tuple[str, ...]:
+    return node.settings.dead_gateways + node.settings.gateways
+
+
+def _port(node: Node, gateway: str) -> int:
+    return 5999 if gateway in node.settings.dead_gateways else 5080
+
+
+def _sofia_status(node: Node) -> str:
+    lines = [f"{'Name':>25}\t{'Type':>7}\t{'Data':>42}\tState", _RULE]
+    for profile in node.settings.profiles:
+        lines.append(f"{profile:>25}\tprofile\t{'sip:mod_sofia@127.0.0.1:5080':>42}\tRUNNING (0)")
+    first = node.settings.profiles[0]
+    for gateway in _gateways(node):
+        address = f"sip:x@127.0.0.1:{_port(node, gateway)}"
+        lines.append(f"{first + '::' + gateway:>25}\tgateway\t{address:>42}\tNOREG")
+    count = len(node.settings.profiles)
+    lines += [_RULE, f"{count} profile{'' if count == 1 else 's'} 0 aliases", ""]
+    return "\n".join(lines)
+
+
+def _gateway_facts(node: Node, name: str) -> dict[str, str]:
+    port = _port(node, name)
+    out, failed = node.gateway_calls[name]
+    return {
+        "name": name,
+        "profile": node.settings.profiles[0],
+        "scheme": "Digest",
+        "realm": "127.0.0.1",
+        "username": "x",
+        "password": "yes",
+        "from": f"<sip:x@127.0.0.1:{port}>",
+        "contact": f"<sip:gw+{name}@127.0.0.1:5080;transport=udp;gw={name}>",
+        "exten": "x",
+        "to": f"sip:x@127.0.0.1:{port}",
+        "proxy": f"sip:127.0.0.1:{port}",
+        "context": "public",
+        "expires": "3600",
+        "freq": "3600",
+        "out": str(out),
+        "failed": str(failed),
+    }
+
+
+def _gateway_text(node: Node, name: str) -> str:
+    if name not in _gateways(node):
+        return "Invalid Gateway!\n"
+    facts = _gateway_facts(node, name)
+    labels = ("Name", "Profile", "Scheme", "Realm", "Username", "Password", "From", "Contact", "Exten", "To", "Proxy")
+    rows = [(label, facts[label.lower()]) for label in (*labels, "Context", "Expires", "Freq")]
+    rows += [("Ping", "0"), ("PingFreq", "0"), ("PingTime", "0.00"), ("PingState", "0/0/0"), ("State", "NOREG")]
+    rows += [("Status", "UP"), ("Uptime", f"{int(node.scheduler.now())}s"), ("CallsIN", "0")]
+    rows += [("CallsOUT", facts["out"]), ("FailedCallsIN", "0"), ("FailedCallsOUT", facts["failed"])]
+    return "\n".join([_RULE, *(f"{label:<8}\t{value}" for label, value in rows), _RULE, ""])
+
+
+def _gateway_xml(node: Node, name: str) -> str:
+    if name not in _gateways(node):
+        return "Invalid Gateway!\n"
+    facts = _gateway_facts(node, name)
+    order = ("name", "profile", "scheme", "realm", "username", "password", "from", "contact", "exten", "to", "proxy")
+    rows = [(key, facts[key]) for key in (*order, "context", "expires", "freq")]
+    rows += [(key, "0") for key in ("ping", "pingfreq", "pingmin", "pingcount", "pingmax")]
+    rows += [("pingtime", "0.00"), ("pinging", "0"), ("state", "NOREG"), ("status", "UP")]
+    rows += [("uptime-usec", str(int(node.scheduler.now() * 1e6))), ("calls-in", "0"), ("calls-out", facts["out"])]
+    rows += [("failed-calls-in", "0"), ("failed-calls-out", facts["failed"])]
+    body = "".join(f"    <{key}>{_xml(value)}</{key}>\n" for key, value in rows)
+    return f'<?xml version="1.0" encoding="ISO-8859-1"?>\n  <gateway>\n{body}  </gateway>\n'
+
+
+def _xml(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_COMMANDS: dict[str, Callable[[Node, str], str]] = {
+    "conference": _conference,
+    "fsctl": _fsctl,
+    "global_getvar": _global_getvar,
+    "hash": _hash,
+    "hostname": _hostname,
+    "hupall": _hupall,
+    "module_exists": _module_exists,
+    "show": _show,
+    "sofia": _sofia,
+    "status": _status,
+    "version": _version,
+}

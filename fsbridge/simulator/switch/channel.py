@@ -1,0 +1,323 @@
+"""One channel of the simulated node: its life from CHANNEL_OUTGOING to CHANNEL_DESTROY, as FreeSWITCH tells it.
+
+The order of events and the headers are those of the recorded conversations in tests/traces. The channel knows
+states, variables and audio; what the called side does is `callee`, what we make it do is `execution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from fsbridge.simulator.audio.lines import FRAME_SECONDS, RATE, Line
+from fsbridge.simulator.switch import causes
+from fsbridge.simulator.switch import variables as channel_variables
+from fsbridge.simulator.switch.execution import Execution
+from fsbridge.simulator.switch.headers import CALLSTATE_NUMBERS, Header, all_headers, basic_headers
+from fsbridge.simulator.switch.parts import Hooks, Profile
+
+if TYPE_CHECKING:
+    from fsbridge.simulator.switch.node import Node, Tap
+    from fsbridge.simulator.switch.recording import Recorder
+
+
+class Channel(Hooks):
+    """One leg. Public state is read by the API commands; every change goes through a method.
+
+    What the far side does is told by whoever plays it (`legs`, `inbound`); what it learns, it learns from the
+    `on_…` hooks, which that one sets.
+    """
+
+    def __init__(
+        self, node: Node, uuid: str, name: str, number: str, caller: tuple[str, str], *, inbound: bool = False
+    ) -> None:
+        """caller: the caller id, name and number."""
+        super().__init__()
+        self.node = node
+        self.uuid = uuid
+        self.name = name
+        self.number = number
+        self.inbound = inbound
+        self.caller_name, self.caller_number = caller
+        self.times: dict[str, int] = dict.fromkeys(("created", "answered", "progress", "early", "bridged", "hangup"), 0)
+        self.times["created"] = self._microseconds()
+        self.profile = Profile(
+            number, "public" if inbound else "default", "XML" if inbound else "", created=self.times["created"]
+        )
+        self.other: tuple[Channel, str] | None = None
+        """The leg this one was placed for or is bridged with, and what that is: originator or originatee."""
+        self.call_uuid = uuid
+        self.variables: dict[str, str] = {
+            "direction": "inbound" if inbound else "outbound",
+            **({} if inbound else {"is_outbound": "true"}),
+            "uuid": uuid,
+            "call_uuid": uuid,
+            "session_id": str(node.sessions_started),
+        }
+        self.state = "CS_NONE"
+        self.callstate = "DOWN"
+        self.answer_state = "ringing"
+        self.cause = ""
+        self._disposition = ""
+        self.hit_dialplan = False
+        self.flipped = False
+        self.displayed = ""
+        """The number of the leg that this one has been connected with by command."""
+        self.media = False
+        self.heard = Line()
+        """What the far end plays: what taps and recordings hear."""
+        self.said = Line(keep_seconds=70.0)
+        """What we play to the far end."""
+        self.taps: dict[str, Tap] = {}
+        self.bugs: list[str] = []
+        self.recorders: dict[str, Recorder] = {}
+        self.execution = Execution(self)
+        self._created = node.scheduler.now()
+
+    # Time and audio
+
+    def now(self) -> float:
+        return self.node.scheduler.now()
+
+    def sample(self) -> int:
+        """The present as a position on the audio lines."""
+        return round((self.now() - self._created) * RATE)
+
+    def offset_of(self, other: Channel) -> int:
+        """The position on `other`'s lines that is sample 0 of ours."""
+        return round((self._created - other._created) * RATE)
+
+    def belong_to(self, other: Channel) -> None:
+        """Be part of the same call as `other`."""
+        self.call_uuid = self.variables["call_uuid"] = other.uuid
+
+    def shown_caller(self) -> tuple[str, str]:
+        """The caller id as events show it now, name and number."""
+        if self.displayed:
+            return self.displayed, self.displayed
+        return (self.number, self.number) if self.flipped else (self.caller_name, self.caller_number)
+
+    def _microseconds(self) -> int:
+        return int(self.node.scheduler.wall() * 1e6)
+
+    @property
+    def hung_up(self) -> bool:
+        return self.cause != ""
+
+    @property
+    def answered(self) -> bool:
+        return self.times["answered"] > 0
+
+    # Events
+
+    def vanish(self) -> None:
+        """End a channel that never came to be (an unknown gateway): no name, no caller, no variables yet."""
+        self.variables.clear()
+        self.name = "N/A"
+        self.number = ""
+        self.destroy()
+
+    def fire(
+        self,
+        name: str,
+        extra: Sequence[Header] = (),
+        *,
+        variables: bool = True,
+        before: Sequence[Header] = (),
+        subclass: str = "",
+        body: str | None = None,
+        first: Sequence[Header] = (),
+    ) -> None:
+        """Send an event of this channel: `before` its headers, `extra` after them."""
+
+        def headers() -> list[Header]:
+            own = all_headers(self) if variables else basic_headers(self)
+            return [*before, *own, *extra]
+
+        self.node.fire(name, headers, subclass=subclass, body=body, first=first)
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Set a variable; an empty value removes it, as in FreeSWITCH."""
+        if value:
+            self.variables[name] = value
+        else:
+            self.variables.pop(name, None)
+
+    def expand(self, text: str) -> str:
+        """Replace ``${name}`` by the channel's variables (nothing when unset)."""
+        parts = text.split("${")
+        out = [parts[0]]
+        for part in parts[1:]:
+            name, brace, rest = part.partition("}")
+            value = self.profile.number if name == "destination_number" else self.variables.get(name, "")
+            out.append(value + rest if brace else "${" + part)
+        return "".join(out)
+
+    def set_state(self, state: str) -> None:
+        self.state = state
+        self.fire("CHANNEL_STATE", variables=False)
+
+    def set_callstate(self, callstate: str) -> None:
+        before = [
+            ("Original-Channel-Call-State", self.callstate),
+            ("Channel-Call-State-Number", str(CALLSTATE_NUMBERS[callstate])),
+        ]
+        self.callstate = callstate
+        self.fire("CHANNEL_CALLSTATE", variables=False, before=before)
+
+    # Life
+
+    def ring(self) -> None:
+        """180 Ringing: told once, and not after early media."""
+        if self.times["progress"] or self.times["early"] or self.answered:
+            return
+        self.times["progress"] = self._microseconds()
+        self._sip_answered()
+        self.fire("CHANNEL_PROGRESS")
+        if self.callstate != "RINGING":
+            self.set_callstate("RINGING")
+        self.on_ring()
+
+    def early_media(self) -> None:
+        """183 Session Progress."""
+        if self.times["early"] or self.answered:
+            return
+        self.times["early"] = self._microseconds()
+        self._sip_answered()
+        self.answer_state = "early"
+        self.variables["endpoint_disposition"] = "EARLY MEDIA"
+        self.fire("CHANNEL_PROGRESS_MEDIA")
+        self.set_callstate("EARLY")
+        self.start_media()
+        self.on_early_media()
+
+    def answer(self) -> None:
+        """200 OK; what `api_on_answer` asks for runs before the call state changes."""
+        self._sip_answered()
+        self.start_media()
+        self.times["answered"] = self._microseconds()
+        self.answer_state = "answered"
+        self.fire("CHANNEL_ANSWER")
+        self.variables["endpoint_disposition"] = "ANSWER"
+        command = self.variables.get("api_on_answer")
+        if command:
+            self.node.run_api(self.expand(command))
+        self.set_callstate("ACTIVE")
+        self.on_answer()
+
+    def transfer(self, extension: str, dialplan: str = "XML", context: str = "", *, in_thread: bool = False) -> None:
+        """Leave whatever runs and go to an extension of the dialplan; "" is the context where the call is.
+
+        With the dialplan `inline` the extension is itself what to run: ``application:argument,application…``.
+        """
+        context = context or self.profile.context
+        self.profile = Profile(extension, context, dialplan, self.profile.index + 1, self._microseconds())
+        self.on_transfer()
+        self.execution.leave(self._route, in_thread=in_thread)
+
+    def _route(self) -> None:
+        self.set_state("CS_ROUTING")
+        actions = self.node.dialplan.actions(self.profile.number, self.profile.dialplan, self.profile.context)
+        if not actions:
+            self.hang_up("NO_ROUTE_DESTINATION", at_once=True)
+            return
+        self.hit_dialplan = True
+        self.set_state("CS_EXECUTE")
+        self.execution.begin(actions)
+
+    def flip_caller_id(self) -> None:
+        """Done by originate once the leg is up: caller and callee change places."""
+        self.variables["pre_transfer_caller_id_number"] = self.caller_number
+        self.variables["channel_cid_flipped"] = "yes"
+        self.flipped = True
+        self.fire("CALL_UPDATE")
+
+    def start_media(self) -> None:
+        if self.media:
+            return
+        self.media = True
+        self.variables.update(channel_variables.MEDIA)
+        self.fire_codec()
+        self.fire_codec()
+
+    def fire_codec(self) -> None:
+        self.fire("CODEC", variables=False)
+
+    def _sip_answered(self) -> None:
+        if not self.inbound:
+            channel_variables.called(self)
+
+    def hang_up(
+        self, cause: str, *, status: int = 0, by_far_end: bool = False, in_thread: bool = False, at_once: bool = False
+    ) -> None:
+        """End the channel; the first cause stands.
+
+        by_far_end: a BYE, or a refusal with SIP `status`. in_thread: called by an application of the channel's own
+        thread, which unwinds when that application returns. A command from outside is noticed by the thread at its
+        next frame, unless `at_once`.
+        """
+        if self.hung_up:
+            return
+        self.cause = cause
+        self.times["hangup"] = self._microseconds()
+        self.answer_state = "hangup"
+        if by_far_end:
+            self._disposition = channel_variables.ended_by_far_end(self, status)
+        self.said.cut(self.sample())
+        self.fire("CHANNEL_HANGUP")
+        if self._disposition:
+            self.variables["sip_hangup_disposition"] = self._disposition
+        self.on_hangup()
+        if not in_thread:
+            self.node.scheduler.call_later(0.0 if by_far_end or at_once else FRAME_SECONDS, self.execution.unwind)
+
+    def finish(self) -> None:
+        """The way from CS_HANGUP to CS_DESTROY; called when the channel's thread has unwound."""
+        if self.times["bridged"]:
+            self.belong_to(self)
+        self.set_state("CS_HANGUP")
+        for name in list(self.taps):
+            self.taps.pop(name).stop("")
+        for recorder in list(self.recorders.values()):
+            recorder.stop()
+        for bug in reversed(self.bugs.copy()):
+            self.remove_bug(bug)
+        if not self._disposition:
+            self._disposition = channel_variables.ended_by_us(self)
+        self.variables["sip_hangup_disposition"] = self._disposition
+        self.variables["hangup_cause"] = self.cause
+        self.variables["hangup_cause_q850"] = str(causes.q850(self.cause))
+        self.set_callstate("HANGUP")
+        hook = self.variables.get("api_hangup_hook")
+        if hook:
+            self.node.run_api(self.expand(hook))
+        self.set_state("CS_REPORTING")
+        channel_variables.billing(self)
+        self.fire("CHANNEL_HANGUP_COMPLETE", before=[("Hangup-Cause", self.cause)])
+        self.on_hangup_complete()
+        self.destroy()
+
+    def destroy(self) -> None:
+        self.node.remove(self)
+        self.fire("CHANNEL_DESTROY")
+        self.set_state("CS_DESTROY")
+
+    # Media bugs
+
+    def add_bug(self, name: str) -> None:
+        self.bugs.append(name)
+        self.fire("MEDIA_BUG_START", before=[("Media-Bug-Function", name), ("Media-Bug-Target", "N/A")])
+
+    def remove_bug(self, name: str) -> None:
+        if name in self.bugs:
+            self.bugs.remove(name)
+            self.fire("MEDIA_BUG_STOP", before=[("Media-Bug-Function", name), ("Media-Bug-Target", "N/A")])
+
+    def dtmf(self, digit: str, duration: int = 2000) -> None:
+        """A digit from the far end."""
+        if self.hung_up:
+            return
+        extra = [("DTMF-Digit", digit), ("DTMF-Duration", str(duration)), ("DTMF-Source", "RTP")]
+        self.fire("DTMF", extra, variables=False)
+        self.execution.digit(digit)
+        self.on_digit(digit)
