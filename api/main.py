@@ -24,7 +24,6 @@ from fsbridge.amd import fork, recordings
 from fsbridge.amd.workers import COMMAND, WorkerPool
 from fsbridge.call.conversation.services import House
 from fsbridge.call.lifecycle import arrivals, translate
-from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.call.lifecycle.machine import Limits
 from fsbridge.call.running import reconcile
 from fsbridge.call.running.inbound import InboundService
@@ -39,6 +38,7 @@ from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.metrics import Metrics
 from fsbridge.model.call import Call
 from fsbridge.model.ids import new_uuid
+from fsbridge.model.notice import Notice
 from fsbridge.nodes.node import Node, NodeEvents
 from fsbridge.nodes.pool import NodePool
 from fsbridge.settings import Settings

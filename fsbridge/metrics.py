@@ -16,7 +16,8 @@ from prometheus_client import (
     generate_latest,
 )
 
-from fsbridge.model.call import Call, Status
+from fsbridge.model.call import Call
+from fsbridge.model.status import Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -21,8 +21,10 @@ from pydantic.alias_generators import to_camel
 from amd_model.verdict import AmdOptions, Reason, Verdict
 from api.contract.errors import ApiError, ErrorCode, invalid
 from fsbridge.clock import rfc3339
-from fsbridge.model.call import Call, Mode, Status
+from fsbridge.model.call import Call
 from fsbridge.model.outcome import FailureReason
+from fsbridge.model.request import Mode
+from fsbridge.model.status import Status
 
 MAX_OBJECT_BYTES = 16_384
 """The size of `variables` and of `metadata`, each, as compact JSON."""

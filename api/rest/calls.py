@@ -24,8 +24,9 @@ from api.rest.ports import CallService
 from fsbridge.dialing.destinations import DestinationError
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.document.errors import FlowForeign, FlowInvalid, FlowMissing
-from fsbridge.model.call import Call, CallRequest, Mode
+from fsbridge.model.call import Call
 from fsbridge.model.ids import FlowId, OrgId, SessionId
+from fsbridge.model.request import CallRequest, Mode
 from fsbridge.settings import OrgSettings, Settings
 
 T = TypeVar("T")

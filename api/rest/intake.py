@@ -15,7 +15,8 @@ from api.contract.errors import ApiError, ErrorCode, invalid
 from api.contract.schemas import CallAnalysisOptions, PlaceCall
 from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.egress.guard import WebhookUrlError, check_url
-from fsbridge.model.call import CallRequest, Destination, Mode
+from fsbridge.model.destination import Destination
+from fsbridge.model.request import CallRequest, Mode
 from fsbridge.settings import AmdSettings, OrgAmdSettings, OrgSettings, Settings
 
 

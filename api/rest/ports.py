@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Protocol
 
 from fsbridge.flow.library.library import FlowLibrary
-from fsbridge.model.call import Call, CallRequest, Json
+from fsbridge.model.call import Call
 from fsbridge.model.ids import FlowId, OrgId, SessionId
+from fsbridge.model.json import Json
+from fsbridge.model.request import CallRequest
 from fsbridge.settings import OrgSettings
 
 

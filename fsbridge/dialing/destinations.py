@@ -9,7 +9,7 @@ import phonenumbers
 
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import SIP_URI
-from fsbridge.model.call import Destination, DestinationKind
+from fsbridge.model.destination import Destination, DestinationKind
 
 _E164 = re.compile(r"\+[1-9][0-9]{1,14}")
 _LABEL = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?")

@@ -6,7 +6,7 @@ from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.dialing.trunks import choose
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint
-from fsbridge.model.call import DestinationKind
+from fsbridge.model.destination import DestinationKind
 from fsbridge.settings import OrgSettings, Settings
 
 

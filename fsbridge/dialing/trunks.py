@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsbridge.dialing.destinations import DestinationError
-from fsbridge.model.call import Destination, DestinationKind
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.settings import OrgSettings, Settings, TrunkSettings
 
 

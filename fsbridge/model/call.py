@@ -1,4 +1,4 @@
-"""What a call is: the request, the record, and how its public status follows from both. Pure.
+"""What a call is: the record, and how its public status follows from it. Pure.
 
 `Call` is the one record: the lifecycle (`call.lifecycle.machine`) makes new versions of it, the store keeps it, the
 REST side renders it. `status` is a function of phase and outcome and is stored nowhere.
@@ -8,89 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
 
-from amd_model.verdict import AmdOptions, Reason, Verdict
+from amd_model.verdict import Reason, Verdict
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.json import Json
 from fsbridge.model.outcome import FailureReason, HangupInfo
-
-Json = Any
-"""A value that came out of a JSON parser."""
-
-
-class Status(StrEnum):
-    """The REST contract's words; the last two are terminal."""
-
-    QUEUED = "Queued"
-    RINGING = "Ringing"
-    ANSWERED = "Answered"
-    COMPLETED = "Completed"
-    FAILED = "Failed"
-
-
-class Mode(StrEnum):
-    """How the caller learns the outcome."""
-
-    SYNC = "sync"
-    POLL = "poll"
-    WEBHOOK = "webhook"
-
-
-class Phase(StrEnum):
-    """Where a call is; only forward moves exist."""
-
-    QUEUED = "queued"
-    ORIGINATING = "originating"
-    RINGING = "ringing"
-    ANALYZING = "analyzing"
-    IN_FLOW = "in_flow"
-    HANGING_UP = "hanging_up"
-    ENDED = "ended"
-
-
-class Deadline(StrEnum):
-    """What a call may be waiting for; each has a time in `Call.deadlines` while it does."""
-
-    ORIGINATE = "originate"
-    TAP = "tap"
-    VERDICT = "verdict"
-    HANGUP = "hangup"
-    CALL = "call"
-
-
-class DestinationKind(StrEnum):
-    """What the caller dials."""
-
-    NUMBER = "number"
-    SIP_URI = "sip_uri"
-
-
-@dataclass(frozen=True, slots=True)
-class Destination:
-    """A validated destination: an E.164 number with its plus sign, or a SIP URI in canonical form."""
-
-    kind: DestinationKind
-    value: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallRequest:
-    """What the caller asked for, validated. `call_analysis` None means: no analysis, flow at answer.
-
-    `variables` go to the flow only; `metadata` to the caller only; `webhook_auth` signs and is never shown.
-    """
-
-    destination: Destination
-    caller_id: str | None
-    mode: Mode = Mode.POLL
-    call_analysis: frozenset[Verdict] | None = None
-    amd: AmdOptions | None = None
-    variables: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
-    metadata: Json = None
-    webhook_url: str | None = None
-    webhook_auth: str | None = None
+from fsbridge.model.request import CallRequest
+from fsbridge.model.status import Deadline, Phase, Status
 
 
 @dataclass(frozen=True, slots=True)

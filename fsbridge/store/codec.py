@@ -14,9 +14,12 @@ from typing import Any
 
 from amd_model.verdict import AmdOptions, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
-from fsbridge.model.call import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.model.call import Analysis, Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
 from fsbridge.model.outcome import FailureReason, HangupInfo
+from fsbridge.model.request import CallRequest, Mode
+from fsbridge.model.status import Phase
 
 VERSION = 1
 

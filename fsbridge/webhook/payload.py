@@ -10,9 +10,12 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.clock import rfc3339
-from fsbridge.model.call import Call, Json, Mode, Status
+from fsbridge.model.call import Call
+from fsbridge.model.json import Json
+from fsbridge.model.notice import Notice
+from fsbridge.model.request import Mode
+from fsbridge.model.status import Status
 from fsbridge.store.base import LAST_SEQ, NEXT_SEQ, Delivery
 
 _STATUS = {Notice.ANSWERED: Status.ANSWERED, Notice.FAILED: Status.FAILED, Notice.COMPLETED: Status.COMPLETED}

@@ -21,8 +21,10 @@ from fsbridge.call.running.runner import CallRunner, Parts
 from fsbridge.call.running.switch import Placement
 from fsbridge.clock import SystemClock
 from fsbridge.flow.document.document import parse
-from fsbridge.model.call import Call, CallRequest, Destination, DestinationKind
+from fsbridge.model.call import Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.model.request import CallRequest
 from fsbridge.supervise import Supervisor
 
 CALLS = 3_000

@@ -11,8 +11,11 @@ import pytest
 
 from api.main import Service
 from fsbridge.esl.events import Event
-from fsbridge.model.call import Call, CallRequest, Destination, DestinationKind, Status
+from fsbridge.model.call import Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import FlowId, OrgId
+from fsbridge.model.request import CallRequest
+from fsbridge.model.status import Status
 from fsbridge.nodes.node import Node
 from fsbridge.settings import InboundSettings, Settings
 from fsbridge.simulator import Simulator, parked, parse_script

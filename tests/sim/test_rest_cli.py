@@ -19,8 +19,9 @@ from api.http.server import ApiServer
 from api.rest.app import build_app
 from api.rest.auth import hash_key
 from fsbridge.clock import SystemClock
-from fsbridge.model.call import Call, Phase
+from fsbridge.model.call import Call
 from fsbridge.model.outcome import FailureReason
+from fsbridge.model.status import Phase
 from fsbridge.supervise import Supervisor
 from tests.unit.api.support import CREATED, FLOW, KEY, ORG, MemoryCalls, completed, make_settings
 

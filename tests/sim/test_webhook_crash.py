@@ -12,9 +12,9 @@ from pathlib import Path
 import gevent
 import pytest
 
-from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.clock import SystemClock
 from fsbridge.metrics import Metrics
+from fsbridge.model.notice import Notice
 from fsbridge.store.secrets import load_box
 from fsbridge.store.sqlite import SqliteStore
 from fsbridge.supervise import Supervisor

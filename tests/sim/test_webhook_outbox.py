@@ -14,11 +14,11 @@ import gevent
 import pytest
 import structlog
 
-from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.clock import SystemClock
 from fsbridge.metrics import Metrics
 from fsbridge.model.call import Call
 from fsbridge.model.ids import SessionId
+from fsbridge.model.notice import Notice
 from fsbridge.settings import WebhookSettings
 from fsbridge.store.base import Delivery, StoreError
 from fsbridge.store.secrets import SecretBox

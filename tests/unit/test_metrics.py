@@ -9,8 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from amd_model.verdict import Reason, Verdict
 from fsbridge.metrics import Metrics
-from fsbridge.model.call import Analysis, Phase, Status
+from fsbridge.model.call import Analysis
 from fsbridge.model.outcome import FailureReason
+from fsbridge.model.status import Phase, Status
 from tests.unit.webhook.helpers import answered, completed, failed, webhook_call
 
 pytestmark = pytest.mark.unit

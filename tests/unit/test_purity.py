@@ -25,7 +25,7 @@ ROOMS = ("fsbridge", "api", "amd_model", "training")
 
 PLANNED = {
     "fsbridge": ("errors", "settings", "clock"),
-    "fsbridge.model": ("call", "ids", "outcome"),
+    "fsbridge.model": ("call", "destination", "ids", "json", "notice", "outcome", "request", "status"),
     "fsbridge.esl": ("framing", "events", "commands", "dialstring", "session", "causes", "errors"),
     "fsbridge.dialing": ("destinations", "onward", "trunks"),
     "fsbridge.call.lifecycle": ("arrivals", "effects", "history", "inputs", "machine", "timeline", "translate"),

@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Notice(StrEnum):
-    """What callers are told, by webhook and by the end of a held request."""
-
-    ANSWERED = "call.answered"
-    FAILED = "call.failed"
-    COMPLETED = "call.completed"
+from fsbridge.model.notice import Notice
 
 
 @dataclass(frozen=True, slots=True)

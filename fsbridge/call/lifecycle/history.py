@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.lifecycle.timeline import Timeline
-from fsbridge.model.call import Call, Phase
+from fsbridge.model.call import Call
+from fsbridge.model.status import Phase
 
 
 def note(timeline: Timeline, before: Call, after: Call, item: i.Input, wall: float) -> None:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from amd_model.verdict import AmdEvent
-from fsbridge.model.call import Deadline, Json
+from fsbridge.model.json import Json
 from fsbridge.model.outcome import HangupInfo
+from fsbridge.model.status import Deadline
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,6 @@ from fsbridge.call.lifecycle.effects import (
     CheckChannel,
     Effect,
     Kill,
-    Notice,
     Originate,
     RetryTap,
     StartFlow,
@@ -42,8 +41,10 @@ from fsbridge.call.lifecycle.effects import (
     Tell,
 )
 from fsbridge.esl.causes import classify
-from fsbridge.model.call import Call, Deadline, Phase
+from fsbridge.model.call import Call
+from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import FailureReason, HangupInfo
+from fsbridge.model.status import Deadline, Phase
 
 Step = tuple[Call, tuple[Effect, ...]]
 

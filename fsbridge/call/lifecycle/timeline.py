@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from fsbridge.clock import rfc3339
-from fsbridge.model.call import Json
+from fsbridge.model.json import Json
 
 MAX_EVENTS: Final = 500
 MAX_BYTES: Final = 65_536

@@ -22,8 +22,10 @@ from fsbridge.esl.commands import kill
 from fsbridge.esl.errors import EslError
 from fsbridge.esl.events import Event
 from fsbridge.logs import mask_number
-from fsbridge.model.call import Call, CallRequest, Destination, DestinationKind
+from fsbridge.model.call import Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.model.request import CallRequest
 from fsbridge.nodes.node import Node
 from fsbridge.settings import InboundSettings
 

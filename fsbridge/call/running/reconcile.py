@@ -13,7 +13,7 @@ from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.running.registry import CallRegistry
 from fsbridge.call.running.runner import CallRunner
 from fsbridge.errors import FsbridgeError
-from fsbridge.model.call import Phase
+from fsbridge.model.status import Phase
 
 log = structlog.get_logger(__name__)
 

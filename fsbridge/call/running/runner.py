@@ -23,7 +23,6 @@ from fsbridge.call.lifecycle.effects import (
     CheckChannel,
     Effect,
     Kill,
-    Notice,
     Originate,
     RetryTap,
     StartFlow,
@@ -42,8 +41,10 @@ from fsbridge.esl.errors import CommandFailed
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.errors import FlowError
 from fsbridge.flow.document.model import FlowDocument
-from fsbridge.model.call import Call, Phase
+from fsbridge.model.call import Call
 from fsbridge.model.ids import FlowId, OrgId
+from fsbridge.model.notice import Notice
+from fsbridge.model.status import Phase
 from fsbridge.store.base import StoreError
 from fsbridge.supervise import Supervisor
 

@@ -25,8 +25,11 @@ from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint, Tap
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.logs import mask_number
-from fsbridge.model.call import Call, CallRequest, DestinationKind, Json
+from fsbridge.model.call import Call
+from fsbridge.model.destination import DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, is_uuid, new_uuid
+from fsbridge.model.json import Json
+from fsbridge.model.request import CallRequest
 from fsbridge.nodes.node import Node
 from fsbridge.nodes.pool import NodePool
 from fsbridge.settings import OrgSettings, Settings

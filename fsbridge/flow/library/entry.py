@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.document.errors import FlowError
-from fsbridge.model.call import Json
 from fsbridge.model.ids import FlowId
+from fsbridge.model.json import Json
 
 
 class LibraryError(FsbridgeError):

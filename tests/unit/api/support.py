@@ -15,8 +15,11 @@ from gevent.event import Event
 from api.rest.auth import hash_key
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.library.library import FlowLibrary
-from fsbridge.model.call import Call, CallRequest, Json, Phase
+from fsbridge.model.call import Call
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
+from fsbridge.model.json import Json
+from fsbridge.model.request import CallRequest
+from fsbridge.model.status import Phase
 from fsbridge.settings import FlowSettings, OrgSettings, Settings, parse
 
 ORG, OTHER_ORG, MUTE_ORG = (

@@ -6,11 +6,14 @@ from typing import Any
 
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.effects import Effect, Notice, Tell
+from fsbridge.call.lifecycle.effects import Effect, Tell
 from fsbridge.call.lifecycle.machine import Limits, Now, step
-from fsbridge.model.call import Call, CallRequest, Destination, DestinationKind
+from fsbridge.model.call import Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import HangupInfo
+from fsbridge.model.request import CallRequest
 
 CHANNEL = "c3b6e586-88c7-4d60-884a-e2d5411a7757"
 LIMITS = Limits()

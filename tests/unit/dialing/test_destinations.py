@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.esl.dialstring import GatewayEndpoint, SipUriEndpoint
-from fsbridge.model.call import Destination, DestinationKind
+from fsbridge.model.destination import Destination, DestinationKind
 from tests.unit.esl.originate_reader import MARKUP
 
 pytestmark = pytest.mark.unit

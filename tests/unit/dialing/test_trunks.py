@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.dialing.trunks import NotDiallable, Route, choose
 from fsbridge.esl.dialstring import GatewayEndpoint
-from fsbridge.model.call import Destination, DestinationKind
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.settings import Settings, parse
 
 pytestmark = pytest.mark.unit

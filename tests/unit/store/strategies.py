@@ -6,8 +6,11 @@ from hypothesis import strategies as st
 
 from amd_model.verdict import AmdOptions, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
-from fsbridge.model.call import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.model.call import Analysis, Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.outcome import FailureReason, HangupInfo
+from fsbridge.model.request import CallRequest, Mode
+from fsbridge.model.status import Phase
 
 # Surrogates too: JSON may carry lone ones.
 texts = st.text(st.characters(exclude_categories=()), max_size=20)

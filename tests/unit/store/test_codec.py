@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from fsbridge.model.call import Analysis, Call, CallRequest, Deadline
+from fsbridge.model.call import Analysis, Call
+from fsbridge.model.request import CallRequest
+from fsbridge.model.status import Deadline
 from fsbridge.store.codec import VERSION, CodecError, from_dict, to_dict
 from tests.unit.store.strategies import calls
 from tests.unit.webhook.helpers import completed, webhook_call

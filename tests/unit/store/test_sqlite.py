@@ -17,9 +17,10 @@ from gevent import monkey
 from gevent.pool import Group
 from hypothesis import HealthCheck, given, settings
 
-from fsbridge.call.lifecycle.effects import Notice
-from fsbridge.model.call import Call, Phase
+from fsbridge.model.call import Call
 from fsbridge.model.ids import OrgId, SessionId
+from fsbridge.model.notice import Notice
+from fsbridge.model.status import Phase
 from fsbridge.store import sqlite as module
 from fsbridge.store.base import Delivery, Store, StoreError
 from fsbridge.store.secrets import SecretBox

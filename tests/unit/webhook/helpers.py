@@ -21,9 +21,12 @@ from cryptography.x509.oid import NameOID
 from gevent.pywsgi import WSGIServer
 
 from amd_model.verdict import Verdict
-from fsbridge.model.call import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.model.call import Analysis, Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
 from fsbridge.model.outcome import FailureReason
+from fsbridge.model.request import CallRequest, Mode
+from fsbridge.model.status import Phase
 from fsbridge.settings import WebhookSettings
 from fsbridge.store.base import Delivery
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from amd_model.verdict import Verdict
-from fsbridge.call.lifecycle.effects import Notice
-from fsbridge.model.call import Analysis, Mode
+from fsbridge.model.call import Analysis
+from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import FailureReason
+from fsbridge.model.request import Mode
 from fsbridge.store.base import LAST_SEQ, NEXT_SEQ
 from fsbridge.webhook.payload import MAX_EVENT_BYTES, deliveries, event_delivery, render
 from tests.unit.webhook.helpers import answered, completed, failed, webhook_call

@@ -23,8 +23,11 @@ from api.contract.schemas import (
     to_json,
 )
 from api.openapi.document import document
-from fsbridge.model.call import Analysis, Call, CallRequest, Destination, DestinationKind, Mode, Phase
+from fsbridge.model.call import Analysis, Call
+from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.outcome import FailureReason, HangupInfo
+from fsbridge.model.request import CallRequest, Mode
+from fsbridge.model.status import Phase
 from tests.unit.api.support import CREATED, FLOW, completed, make_call
 
 pytestmark = pytest.mark.unit

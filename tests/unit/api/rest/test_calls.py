@@ -18,9 +18,10 @@ from fsbridge.clock import SystemClock
 from fsbridge.dialing.trunks import NotDiallable
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.document.errors import FlowInvalid, FlowMissing, Problem
-from fsbridge.model.call import Call, Phase
+from fsbridge.model.call import Call
 from fsbridge.model.ids import is_uuid, new_uuid
 from fsbridge.model.outcome import FailureReason
+from fsbridge.model.status import Phase
 from tests.unit.api.support import (
     CREATED,
     FLOW,

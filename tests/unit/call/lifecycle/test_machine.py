@@ -6,19 +6,11 @@ import pytest
 
 from amd_model.verdict import AmdEvent, EventKind, Mode, Verdict
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.effects import (
-    AnswerChannel,
-    CheckChannel,
-    Kill,
-    Notice,
-    Originate,
-    StartFlow,
-    StopFlow,
-    StopTap,
-)
+from fsbridge.call.lifecycle.effects import AnswerChannel, CheckChannel, Kill, Originate, StartFlow, StopFlow, StopTap
 from fsbridge.call.lifecycle.machine import MAX_KILLS, Now, earliest, step
-from fsbridge.model.call import Deadline, Phase, Status
+from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import FailureReason, HangupInfo
+from fsbridge.model.status import Deadline, Phase, Status
 from tests.unit.call.build import CHANNEL, LIMITS, a_call, hung_up, notices, play, verdict
 
 pytestmark = pytest.mark.unit

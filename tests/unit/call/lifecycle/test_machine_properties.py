@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from amd_model.verdict import AmdEvent, EventKind, Mode, Verdict
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.effects import Effect, Kill, Notice, Originate, StartFlow, Tell
+from fsbridge.call.lifecycle.effects import Effect, Kill, Originate, StartFlow, Tell
 from fsbridge.call.lifecycle.machine import Now, earliest, step
-from fsbridge.model.call import Call, Deadline, Phase
+from fsbridge.model.call import Call
+from fsbridge.model.notice import Notice
+from fsbridge.model.status import Deadline, Phase
 from tests.unit.call.build import CHANNEL, LIMITS, a_call, hung_up, verdict
 
 pytestmark = pytest.mark.unit

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.call.lifecycle.timeline import MAX_BYTES, MAX_ENTRY_BYTES, MAX_EVENTS, OMITTED, Timeline, TimelineEvent
+from fsbridge.model.notice import Notice
 from tests.unit.store.strategies import json_values, texts
 
 pytestmark = pytest.mark.unit

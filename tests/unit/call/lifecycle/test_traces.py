@@ -18,16 +18,18 @@ import pytest
 from amd_model.verdict import AmdEvent, EventKind, Verdict, encode_event
 from fsbridge.amd.fork import SUBSCRIBED as TAP_SUBSCRIBED
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.effects import CheckChannel, Effect, Kill, Notice, Originate, RetryTap, StartFlow, StopTap
+from fsbridge.call.lifecycle.effects import CheckChannel, Effect, Kill, Originate, RetryTap, StartFlow, StopTap
 from fsbridge.call.lifecycle.machine import Now, earliest, step
 from fsbridge.call.lifecycle.translate import SUBSCRIBED, is_hanging_up, to_input
 from fsbridge.esl.commands import Line
 from fsbridge.esl.errors import EslError
 from fsbridge.esl.events import Event
 from fsbridge.esl.session import EslSession, read_job
-from fsbridge.model.call import Call, Phase, Status
+from fsbridge.model.call import Call
 from fsbridge.model.ids import ChannelUuid
+from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import FailureReason, HangupInfo
+from fsbridge.model.status import Phase, Status
 from tests.traces import loader
 from tests.unit.call.build import LIMITS, a_call, notices
 

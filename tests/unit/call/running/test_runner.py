@@ -13,7 +13,6 @@ from gevent.event import Event as Flag
 from amd_model.verdict import AmdEvent, EventKind, Verdict, encode_event
 from fsbridge.call.conversation.flowhost import FlowServices
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.effects import Notice
 from fsbridge.call.lifecycle.machine import Limits
 from fsbridge.call.lifecycle.timeline import Timeline
 from fsbridge.call.running.runner import MAILBOX, CallRunner, Parts
@@ -24,8 +23,10 @@ from fsbridge.esl.errors import CommandFailed, EslConnectionLost
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.document import parse
 from fsbridge.flow.document.errors import FlowMissing
-from fsbridge.model.call import Call, Status
+from fsbridge.model.call import Call
+from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import FailureReason
+from fsbridge.model.status import Status
 from fsbridge.store.base import StoreError
 from fsbridge.supervise import Supervisor
 from tests.unit.call.build import CHANNEL, a_call
