@@ -1,0 +1,1 @@
+"""The detector measured on files: cases, figures with their uncertainty, reports."""

@@ -1,0 +1,1 @@
+"""What goes on being heard after the verdict, for flows: speech, silence, tones, a recording known again. Pure."""

@@ -1,0 +1,1 @@
+"""Calls: how they go (`lifecycle`), what is said on them (`conversation`), and who runs them (`running`)."""

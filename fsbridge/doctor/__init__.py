@@ -1,0 +1,1 @@
+"""Can each node do the job? Findings in words, each with what to change. It changes nothing itself."""

@@ -14,14 +14,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 
+from tests.unit.house import PACKAGES, ROOT, imported_names, modules, says_only, within
+
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("fsbridge", "api", "amd_model", "training")
 
 PLANNED = {
     "fsbridge": ("errors", "settings", "clock"),
@@ -68,18 +67,6 @@ CLOCK = {("fsbridge.clock", "time")}
 """The one place where time is read; everybody else is given a Clock."""
 
 
-@cache
-def modules() -> dict[str, ast.Module]:
-    """Every module of every room, by its dotted name."""
-    found = {}
-    for room in ROOMS:
-        for path in (ROOT / room).rglob("*.py"):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-            found[name] = ast.parse(path.read_text(encoding="utf-8"))
-    return found
-
-
 def declares_itself_pure(tree: ast.Module) -> bool:
     return re.search(r"\bPure\b", ast.get_docstring(tree) or "") is not None
 
@@ -100,40 +87,11 @@ def pure_alone() -> list[str]:
     return [name for name in pure() if not within(name, frozenset({WHOLE}))]
 
 
-def says_only(tree: ast.Module) -> bool:
-    """Whether a package's `__init__` holds nothing but the sentence that says what belongs there."""
-    return not tree.body[ast.get_docstring(tree) is not None :]
-
-
-def nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node, except of what only a type checker reads."""
-    yield tree
-    for child in ast.iter_child_nodes(tree):
-        if not (isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")):
-            yield from nodes(child)
-
-
 def imports(name: str) -> Iterator[str]:
-    """Dotted names that a module imports anywhere in it, as modules where they are some of ours."""
-    is_package = any(other.startswith(f"{name}.") for other in modules())
-    for node in nodes(modules()[name]):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                parts = name.split(".")
-                kept = parts[: len(parts) - node.level + is_package]
-                base = ".".join([*kept, *([node.module] if node.module else [])])
-            for alias in node.names:
-                deeper = f"{base}.{alias.name}"
-                yield deeper if deeper in modules() or deeper in SHELL_MODULES else base
-
-
-def within(name: str, packages: frozenset[str]) -> bool:
-    """Whether a dotted name is one of the packages or inside one."""
-    parts = name.split(".")
-    return any(".".join(parts[:depth]) in packages for depth in range(1, len(parts) + 1))
+    """Dotted names that a module imports anywhere in it when it runs, as modules where they are some of ours."""
+    for base, taken in imported_names(name):
+        deeper = f"{base}.{taken}"
+        yield deeper if deeper in SHELL_MODULES else base
 
 
 def test_what_is_planned_to_be_pure_exists_and_the_reader_sees_the_rest() -> None:
@@ -190,7 +148,7 @@ def test_a_pure_module_imports_no_shell(name: str) -> None:
 
 @pytest.mark.parametrize("name", pure_alone())
 def test_a_pure_module_imports_only_pure_ones_of_ours(name: str) -> None:
-    ours = {imported for imported in imports(name) if within(imported, frozenset(ROOMS))}
+    ours = {imported for imported in imports(name) if within(imported, frozenset(PACKAGES))}
     allowed = {*pure(), *(package for package in modules() if says_only(modules()[package]))}
     assert ours <= allowed
 
@@ -218,14 +176,14 @@ MAY_IMPORT = {
 """api → fsbridge → two modules of amd_model, words and numbers only; training → amd_model; and nothing back."""
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@pytest.mark.parametrize("room", PACKAGES)
 def test_rooms_import_in_one_direction(room: str) -> None:
     wrong = {
         (name, imported)
         for name in modules()
         if within(name, frozenset({room}))
         for imported in imports(name)
-        if within(imported, frozenset({*ROOMS, "tests"})) and not within(imported, MAY_IMPORT[room])
+        if within(imported, frozenset({*PACKAGES, "tests"})) and not within(imported, MAY_IMPORT[room])
     }
     assert not wrong
 

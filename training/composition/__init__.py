@@ -1,0 +1,1 @@
+"""Answers put together of clips, with their truth, and kept as arrays."""

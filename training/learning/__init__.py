@@ -1,0 +1,1 @@
+"""A network trained on composed answers, and made ready to be shipped."""

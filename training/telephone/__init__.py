@@ -1,0 +1,1 @@
+"""What a telephone line does to sound, and the signals that it carries. No labels."""

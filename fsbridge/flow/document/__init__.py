@@ -1,0 +1,1 @@
+"""A flow's text into a checked document, or into faults with their places. Pure; nothing runs here."""

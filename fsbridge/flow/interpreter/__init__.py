@@ -1,0 +1,1 @@
+"""A document's next action, and what a result means. Pure: no channel is touched, no clock is read."""

@@ -1,0 +1,1 @@
+"""The organizations' documents as files: found, kept current, written and taken away."""

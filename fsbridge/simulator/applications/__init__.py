@@ -1,0 +1,1 @@
+"""What `execute` can run on a channel, one module a family. Each is a generator in simulated time."""

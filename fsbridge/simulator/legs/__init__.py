@@ -1,0 +1,1 @@
+"""Calls under way: dial strings, outbound and inbound legs, `originate`."""

@@ -1,0 +1,1 @@
+"""The event socket over TCP: connections, and the API commands that arrive on them."""

@@ -1,0 +1,1 @@
+"""mod_audio_fork's side of the audio WebSocket."""
