@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from fsbridge.esl.dialstring import Tap
 from fsbridge.flow.interpreter.actions import OpenStream
 from fsbridge.model.ids import ActionId, ChannelUuid
 
@@ -31,3 +32,13 @@ class Executor(Protocol):
 
     def stop_bot(self, channel: ChannelUuid) -> None:
         """End the bot's fork."""
+
+
+class FlowSwitch(Executor, Protocol):
+    """What a whole flow needs of its node, its ears included. Each raises EslError."""
+
+    def start_tap(self, channel: ChannelUuid, tap: Tap) -> None:
+        """Start an audio tap, in place of one of the same name."""
+
+    def stop_tap(self, channel: ChannelUuid, name: str) -> None:
+        """End an audio tap."""

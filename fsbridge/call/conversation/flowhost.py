@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from fsbridge.amd import fork
 from fsbridge.call.conversation.ears import Ears, Fingerprint, Tapping
+from fsbridge.call.conversation.executor import FlowSwitch
 from fsbridge.call.conversation.flowrun import FlowNews, FlowRun, Outside
 from fsbridge.call.lifecycle.inputs import FlowEnded, FlowResult
 from fsbridge.call.lifecycle.timeline import Timeline
-from fsbridge.call.running.switch import Switch
 from fsbridge.clock import Clock
 from fsbridge.esl.dialstring import Tap
 from fsbridge.esl.errors import CommandFailed
@@ -51,7 +51,7 @@ class FlowHost:
         self,
         current: Callable[[], Call],
         document: FlowDocument,
-        switch: Switch,
+        switch: FlowSwitch,
         services: FlowServices,
         timeline: Timeline,
         clock: Clock,
