@@ -20,7 +20,7 @@ from api.rest.auth import hash_key, new_key
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.errors import FsbridgeError
 from fsbridge.model.ids import new_uuid
-from fsbridge.settings import parse
+from fsbridge.settings.reading import parse
 from fsbridge.simulator import FarEnd, Simulator, SimulatorSettings, default_book
 from fsbridge.simulator.farends.dialplan import STOCK, parked
 from fsbridge.supervise import Supervisor

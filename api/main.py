@@ -41,7 +41,7 @@ from fsbridge.model.ids import new_uuid
 from fsbridge.model.notice import Notice
 from fsbridge.nodes.node import Node, NodeEvents
 from fsbridge.nodes.pool import NodePool
-from fsbridge.settings import Settings
+from fsbridge.settings.whole import Settings
 from fsbridge.store.base import Store
 from fsbridge.store.secrets import load_box
 from fsbridge.store.sqlite import SqliteStore

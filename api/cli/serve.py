@@ -13,7 +13,8 @@ import typer
 from api.demo.scenarios import FLOW, ORG
 from api.rest.auth import hash_key, new_key
 from fsbridge.errors import ConfigError
-from fsbridge.settings import Settings, load
+from fsbridge.settings.reading import load
+from fsbridge.settings.whole import Settings
 
 EXAMPLE_KEY_HASH = hash_key("fsb_example")
 """Stands in the example configuration, and must not stand in anybody's."""

@@ -27,7 +27,7 @@ from api.contract.errors import ApiError, ErrorCode
 from api.http.edge import WsgiApp
 from api.http.headers import HeaderError, Headers, read_headers
 from fsbridge.errors import FsbridgeError
-from fsbridge.settings import ServiceSettings
+from fsbridge.settings.service import ServiceSettings
 from fsbridge.supervise import Supervisor
 
 log = structlog.get_logger(__name__)

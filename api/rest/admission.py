@@ -17,7 +17,8 @@ from api.rest.auth import Keyring, require_org, require_permission
 from fsbridge.clock import Clock
 from fsbridge.errors import FsbridgeError
 from fsbridge.model.ids import is_uuid
-from fsbridge.settings import OrgSettings, Settings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.whole import Settings
 
 log = structlog.get_logger(__name__)
 

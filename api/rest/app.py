@@ -12,7 +12,7 @@ from api.rest.flows import FlowHandlers
 from api.rest.ops import OpsHandlers
 from api.rest.ports import CallService
 from fsbridge.clock import Clock
-from fsbridge.settings import Settings
+from fsbridge.settings.whole import Settings
 
 
 def build_app(settings: Settings, service: CallService, clock: Clock) -> WsgiApp:

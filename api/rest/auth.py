@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable
 
 from api.contract.errors import BEARER_CHALLENGE, ApiError, ErrorCode
-from fsbridge.settings import OrgSettings
+from fsbridge.settings.orgs import OrgSettings
 
 KEY_PREFIX = "fsb_"
 _KEY_MAX = 256

@@ -27,7 +27,8 @@ from fsbridge.flow.document.errors import FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.model.call import Call
 from fsbridge.model.ids import FlowId, OrgId, SessionId
 from fsbridge.model.request import CallRequest, Mode
-from fsbridge.settings import OrgSettings, Settings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.whole import Settings
 
 T = TypeVar("T")
 

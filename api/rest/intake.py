@@ -17,7 +17,9 @@ from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.egress.guard import WebhookUrlError, check_url
 from fsbridge.model.destination import Destination
 from fsbridge.model.request import CallRequest, Mode
-from fsbridge.settings import AmdSettings, OrgAmdSettings, OrgSettings, Settings
+from fsbridge.settings.amd import AmdSettings
+from fsbridge.settings.orgs import OrgAmdSettings, OrgSettings
+from fsbridge.settings.whole import Settings
 
 
 def to_call_request(body: PlaceCall, settings: Settings, org: OrgSettings) -> CallRequest:

@@ -9,7 +9,7 @@ from fsbridge.model.call import Call
 from fsbridge.model.ids import FlowId, OrgId, SessionId
 from fsbridge.model.json import Json
 from fsbridge.model.request import CallRequest
-from fsbridge.settings import OrgSettings
+from fsbridge.settings.orgs import OrgSettings
 
 
 class CallService(Protocol):

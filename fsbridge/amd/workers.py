@@ -31,7 +31,7 @@ from gevent import subprocess
 from gevent.event import Event
 
 from fsbridge.clock import Clock
-from fsbridge.settings import AmdSettings
+from fsbridge.settings.amd import AmdSettings
 from fsbridge.supervise import Supervisor
 
 HEALTH_INTERVAL_S = 2.0

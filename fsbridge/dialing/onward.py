@@ -7,7 +7,8 @@ from fsbridge.dialing.trunks import choose
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint
 from fsbridge.model.destination import DestinationKind
-from fsbridge.settings import OrgSettings, Settings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.whole import Settings
 
 
 class DialError(FsbridgeError):

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from fsbridge.dialing.destinations import DestinationError
 from fsbridge.model.destination import Destination, DestinationKind
-from fsbridge.settings import OrgSettings, Settings, TrunkSettings
+from fsbridge.settings.dialing import TrunkSettings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.whole import Settings
 
 
 class NotDiallable(DestinationError):

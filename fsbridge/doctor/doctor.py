@@ -20,7 +20,9 @@ from fsbridge.doctor.replies import read_gateway, read_profiles, read_status, re
 from fsbridge.doctor.workers import ask_health, examine_workers
 from fsbridge.esl.client import EslClient
 from fsbridge.esl.errors import EslAuthRejected, EslError
-from fsbridge.settings import AmdSettings, NodeSettings, Settings
+from fsbridge.settings.amd import AmdSettings
+from fsbridge.settings.nodes import NodeSettings
+from fsbridge.settings.whole import Settings
 from fsbridge.supervise import Supervisor
 
 READS = ("version", "status", "fsctl pause_check outbound", "module_exists", "sofia status", "sofia status gateway")

@@ -15,7 +15,8 @@ from fsbridge.flow.document.model import FlowDocument, Step
 from fsbridge.flow.document.parts import Prompted, Secret, Speak
 from fsbridge.flow.library.library import SUFFIXES, FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId, is_uuid
-from fsbridge.settings import OrgSettings, Settings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.whole import Settings
 
 WEB = ("http://", "https://")
 

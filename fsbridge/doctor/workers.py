@@ -16,7 +16,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from fsbridge.doctor.findings import Notes
-from fsbridge.settings import AmdSettings
+from fsbridge.settings.amd import AmdSettings
 
 ASK_TIMEOUT_S = 3.0
 """For the whole answer; a worker that takes longer would lose audio as well."""

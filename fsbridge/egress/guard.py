@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 
 from fsbridge.errors import FsbridgeError
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 
 MAX_URL = 2_048
 

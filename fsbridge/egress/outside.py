@@ -24,7 +24,7 @@ from fsbridge.clock import Clock
 from fsbridge.egress.guard import refuse_url
 from fsbridge.egress.pinned import AddressRefused, Network, Resolve, in_words, patience_asked, resolve
 from fsbridge.model.ids import new_uuid
-from fsbridge.settings import FlowSettings
+from fsbridge.settings.flows import FlowSettings
 
 Json = Any
 

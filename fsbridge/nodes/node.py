@@ -22,7 +22,7 @@ from fsbridge.esl.errors import EslConnectionLost, EslError
 from fsbridge.esl.events import Event, read_dump
 from fsbridge.esl.session import JobResult
 from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
-from fsbridge.settings import NodeSettings
+from fsbridge.settings.nodes import NodeSettings
 from fsbridge.supervise import Supervisor
 
 log = structlog.get_logger(__name__)

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from fsbridge.clock import Clock
 from fsbridge.egress.guard import WebhookUrlError, check_url
 from fsbridge.egress.pinned import AddressRefused, Network, Resolve, in_words, patience_asked, resolve
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 from fsbridge.store.base import Delivery
 from fsbridge.webhook import signing
 

@@ -27,7 +27,7 @@ from fsbridge.clock import Clock
 from fsbridge.egress.guard import host_of
 from fsbridge.metrics import Metrics
 from fsbridge.model.ids import SessionId
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 from fsbridge.store.base import Delivery, Store, StoreError
 from fsbridge.supervise import Supervisor
 from fsbridge.webhook.delivery import Courier, Delivered, Gone, Retry

@@ -26,7 +26,7 @@ from amd_model.detector.network import AmdNet
 from amd_model.detector.spec import ModelSpec
 from fsbridge.amd.workers import COMMAND, WorkerPool
 from fsbridge.clock import SystemClock
-from fsbridge.settings import AmdSettings
+from fsbridge.settings.amd import AmdSettings
 from fsbridge.supervise import Supervisor
 
 pytestmark = pytest.mark.model

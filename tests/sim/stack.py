@@ -13,7 +13,8 @@ from gevent.event import Event
 from api.main import Service
 from api.rest.auth import hash_key
 from fsbridge.clock import SystemClock
-from fsbridge.settings import Settings, parse
+from fsbridge.settings.reading import parse
+from fsbridge.settings.whole import Settings
 from fsbridge.simulator import Simulator, SimulatorSettings
 from fsbridge.supervise import Supervisor
 

@@ -14,7 +14,7 @@ from gevent.server import StreamServer
 from fsbridge.doctor import workers as doctor_workers
 from fsbridge.doctor.findings import Finding, Level
 from fsbridge.doctor.workers import Health, ask_health, examine_workers
-from fsbridge.settings import AmdSettings
+from fsbridge.settings.amd import AmdSettings
 from tests.unit.webhook.helpers import Receiver, receiver, reply
 
 pytestmark = pytest.mark.sim

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from fsbridge.clock import SystemClock
 from fsbridge.egress.outside import MAX_BODY, MAX_DEPTH, HttpFailure, HttpRequest, HttpResponse, Outside
 from fsbridge.errors import ConfigError
-from fsbridge.settings import FlowSettings
+from fsbridge.settings.flows import FlowSettings
 from tests.unit.webhook.helpers import Answer, Got, Receiver, certificate, receiver, reply
 
 pytestmark = pytest.mark.sim

@@ -17,7 +17,8 @@ from fsbridge.model.ids import FlowId, OrgId
 from fsbridge.model.request import CallRequest
 from fsbridge.model.status import Status
 from fsbridge.nodes.node import Node
-from fsbridge.settings import InboundSettings, Settings
+from fsbridge.settings.inbound import InboundSettings
+from fsbridge.settings.whole import Settings
 from fsbridge.simulator import Simulator, parked, parse_script
 from fsbridge.simulator.farends.dialplan import STOCK
 from fsbridge.store.base import StoreError

@@ -16,7 +16,7 @@ from fsbridge.esl.session import JobResult
 from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
 from fsbridge.nodes import node as node_module
 from fsbridge.nodes.node import Health, Node, NodeEvents, read_health
-from fsbridge.settings import NodeSettings
+from fsbridge.settings.nodes import NodeSettings
 from fsbridge.supervise import Supervisor
 from tests.traces import loader
 from tests.unit.esl.peers import PATIENCE_S, Connection, Peer, event, eventually, printed

@@ -20,7 +20,7 @@ from fsbridge.esl.session import JobResult
 from fsbridge.model.ids import ActionId, ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
 from fsbridge.model.outcome import HangupInfo
 from fsbridge.nodes.node import Node, NodeEvents
-from fsbridge.settings import NodeSettings
+from fsbridge.settings.nodes import NodeSettings
 from fsbridge.simulator import Simulator
 from fsbridge.supervise import Supervisor
 from tests.unit.esl.peers import eventually

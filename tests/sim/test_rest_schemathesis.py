@@ -18,7 +18,7 @@ from api.contract.schemas import UUID_PATTERN
 from api.rest.app import build_app
 from fsbridge.clock import SystemClock
 from fsbridge.flow.library.library import FlowLibrary
-from fsbridge.settings import FlowSettings
+from fsbridge.settings.flows import FlowSettings
 from tests.unit.api.support import FLOW, KEY, ORG, MemoryCalls, completed, make_settings
 
 pytestmark = pytest.mark.sim

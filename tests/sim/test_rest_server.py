@@ -16,7 +16,7 @@ from api.contract.routes import Route
 from api.http.edge import Limits, Request, Response, WsgiApp, build_wsgi
 from api.http.server import ApiServer, ConnectionLimits, ServeError
 from fsbridge.clock import SystemClock
-from fsbridge.settings import ServiceSettings
+from fsbridge.settings.service import ServiceSettings
 from fsbridge.supervise import Supervisor
 
 pytestmark = pytest.mark.sim

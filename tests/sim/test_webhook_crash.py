@@ -44,7 +44,7 @@ from pathlib import Path
 import gevent
 from fsbridge.clock import SystemClock
 from fsbridge.metrics import Metrics
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 from fsbridge.store.secrets import load_box
 from fsbridge.store.sqlite import SqliteStore
 from fsbridge.supervise import Supervisor

@@ -15,7 +15,7 @@ from gevent.server import StreamServer
 from fsbridge.clock import SystemClock
 from fsbridge.egress.pinned import resolve
 from fsbridge.errors import ConfigError
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 from fsbridge.webhook.delivery import RETRY_AFTER_MAX_S, Courier, Delivered, Gone, Result, Retry
 from tests.unit.webhook.helpers import OPEN, Answer, FixedClock, Got, Receiver, a_delivery, certificate, receiver, reply
 

@@ -19,7 +19,7 @@ from fsbridge.metrics import Metrics
 from fsbridge.model.call import Call
 from fsbridge.model.ids import SessionId
 from fsbridge.model.notice import Notice
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 from fsbridge.store.base import Delivery, StoreError
 from fsbridge.store.secrets import SecretBox
 from fsbridge.store.sqlite import SqliteStore

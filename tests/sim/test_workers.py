@@ -19,7 +19,7 @@ from gevent.pywsgi import WSGIServer
 
 from fsbridge.amd.workers import WorkerPool
 from fsbridge.clock import SystemClock
-from fsbridge.settings import AmdSettings
+from fsbridge.settings.amd import AmdSettings
 from fsbridge.supervise import Supervisor
 
 pytestmark = pytest.mark.sim

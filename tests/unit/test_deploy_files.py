@@ -16,7 +16,8 @@ from fsbridge.call.lifecycle import arrivals
 from fsbridge.doctor import doctor
 from fsbridge.doctor.findings import Level
 from fsbridge.doctor.flows import FlowNeeds
-from fsbridge.settings import Settings, load, parse
+from fsbridge.settings.reading import load, parse
+from fsbridge.settings.whole import Settings
 from fsbridge.simulator.farends.farend_file import default_book
 
 pytestmark = pytest.mark.unit

@@ -23,7 +23,10 @@ pytestmark = pytest.mark.unit
 
 
 PLANNED = {
-    "fsbridge": ("errors", "settings", "clock"),
+    "fsbridge": ("errors", "clock"),
+    "fsbridge.settings": (
+        *("amd", "dialing", "flows", "inbound", "kinds", "nodes", "orgs", "reading", "service", "webhooks", "whole"),
+    ),
     "fsbridge.model": ("call", "destination", "ids", "json", "notice", "outcome", "request", "status"),
     "fsbridge.esl": ("framing", "events", "commands", "dialstring", "session", "causes", "errors"),
     "fsbridge.dialing": ("destinations", "onward", "trunks"),

@@ -27,7 +27,8 @@ from fsbridge.flow.document.model import FlowDocument
 from fsbridge.flow.interpreter.actions import Dial, Fetch, Fetched, Refused, Result
 from fsbridge.model.call import Call
 from fsbridge.model.ids import OrgId, SessionId, new_uuid
-from fsbridge.settings import OrgSettings, Settings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.whole import Settings
 from fsbridge.store.base import Store, StoreError
 from fsbridge.webhook.payload import event_delivery
 

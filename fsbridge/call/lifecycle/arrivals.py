@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from fsbridge.esl.events import Event
 from fsbridge.model.ids import ChannelUuid, is_uuid
-from fsbridge.settings import InboundSettings
+from fsbridge.settings.inbound import InboundSettings
 
 SUBSCRIBED = ("CHANNEL_PARK",)
 """The channel event that a node has to send us beside those of `call.lifecycle.translate`, where calls may come in."""

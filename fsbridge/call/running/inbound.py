@@ -27,7 +27,7 @@ from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, new_uuid
 from fsbridge.model.request import CallRequest
 from fsbridge.nodes.node import Node
-from fsbridge.settings import InboundSettings
+from fsbridge.settings.inbound import InboundSettings
 
 log = structlog.get_logger(__name__)
 

@@ -32,7 +32,8 @@ from fsbridge.model.json import Json
 from fsbridge.model.request import CallRequest
 from fsbridge.nodes.node import Node
 from fsbridge.nodes.pool import NodePool
-from fsbridge.settings import OrgSettings, Settings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.whole import Settings
 from fsbridge.store.base import Store
 
 log = structlog.get_logger(__name__)

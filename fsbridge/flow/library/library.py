@@ -32,7 +32,7 @@ from fsbridge.flow.library.entry import (
     TooManyFlows,
 )
 from fsbridge.model.ids import FlowId, OrgId, is_uuid
-from fsbridge.settings import FlowSettings
+from fsbridge.settings.flows import FlowSettings
 from fsbridge.supervise import run_in_thread
 
 T = TypeVar("T")

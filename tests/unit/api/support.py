@@ -20,7 +20,10 @@ from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId, n
 from fsbridge.model.json import Json
 from fsbridge.model.request import CallRequest
 from fsbridge.model.status import Phase
-from fsbridge.settings import FlowSettings, OrgSettings, Settings, parse
+from fsbridge.settings.flows import FlowSettings
+from fsbridge.settings.orgs import OrgSettings
+from fsbridge.settings.reading import parse
+from fsbridge.settings.whole import Settings
 
 ORG, OTHER_ORG, MUTE_ORG = (
     "11111111-1111-4111-8111-111111111111",

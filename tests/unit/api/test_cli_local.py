@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from api.cli import app
 from api.cli.serve import EXAMPLE_KEY_HASH
-from fsbridge.settings import load
+from fsbridge.settings.reading import load
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fsbridge.dialing.onward import DialError, dial_out
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint, bridge_argument
-from fsbridge.settings import parse
+from fsbridge.settings.reading import parse
 
 pytestmark = pytest.mark.unit
 

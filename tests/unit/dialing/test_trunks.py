@@ -12,7 +12,8 @@ from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.dialing.trunks import NotDiallable, Route, choose
 from fsbridge.esl.dialstring import GatewayEndpoint
 from fsbridge.model.destination import Destination, DestinationKind
-from fsbridge.settings import Settings, parse
+from fsbridge.settings.reading import parse
+from fsbridge.settings.whole import Settings
 
 pytestmark = pytest.mark.unit
 

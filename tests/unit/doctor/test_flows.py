@@ -8,7 +8,8 @@ import pytest
 
 from fsbridge.doctor.findings import Finding, Level
 from fsbridge.doctor.flows import FlowNeeds, examine_flows, wanted_modules
-from fsbridge.settings import Settings, parse
+from fsbridge.settings.reading import parse
+from fsbridge.settings.whole import Settings
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,9 @@ from fsbridge.doctor import replies as doctor_replies
 from fsbridge.doctor.findings import Finding, Level
 from fsbridge.doctor.flows import FlowNeeds, examine_flows
 from fsbridge.doctor.replies import Gateway, Status
-from fsbridge.settings import NodeSettings, Settings, parse
+from fsbridge.settings.nodes import NodeSettings
+from fsbridge.settings.reading import parse
+from fsbridge.settings.whole import Settings
 from tests.traces.loader import conversation
 
 pytestmark = pytest.mark.unit

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from urllib3.util import parse_url
 
 from fsbridge.egress.guard import WebhookUrlError, check_url, host_of, refuse_address, refuse_url
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 from tests.unit.webhook.helpers import OPEN
 
 pytestmark = pytest.mark.unit

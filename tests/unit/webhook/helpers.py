@@ -27,7 +27,7 @@ from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
 from fsbridge.model.outcome import FailureReason
 from fsbridge.model.request import CallRequest, Mode
 from fsbridge.model.status import Phase
-from fsbridge.settings import WebhookSettings
+from fsbridge.settings.webhooks import WebhookSettings
 from fsbridge.store.base import Delivery
 
 ORG = OrgId("22222222-2222-4222-8222-222222222222")

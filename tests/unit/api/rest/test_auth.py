@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from api.contract.errors import ApiError, ErrorCode
 from api.http.ratelimit import RateLimiter, TokenBucket
 from api.rest.auth import Keyring, hash_key, new_key, require_org, require_permission
-from fsbridge.settings import OrgSettings
+from fsbridge.settings.orgs import OrgSettings
 from tests.unit.api.support import KEY, MUTE_KEY, MUTE_ORG, ORG, OTHER_KEY, OTHER_ORG, make_settings
 
 pytestmark = pytest.mark.unit

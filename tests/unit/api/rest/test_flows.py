@@ -13,7 +13,7 @@ from fsbridge.clock import SystemClock
 from fsbridge.flow.document.source import MAX_BYTES
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId, is_uuid
-from fsbridge.settings import FlowSettings
+from fsbridge.settings.flows import FlowSettings
 from tests.unit.api.support import (
     FLOW,
     KEY,

@@ -7,7 +7,8 @@ import pytest
 from amd_model.verdict import Mode, Verdict
 from api.contract.schemas import CallAnalysisOptions
 from api.rest.intake import amd_options
-from fsbridge.settings import AmdSettings, OrgAmdSettings
+from fsbridge.settings.amd import AmdSettings
+from fsbridge.settings.orgs import OrgAmdSettings
 
 pytestmark = pytest.mark.unit
 

@@ -10,7 +10,7 @@ from fsbridge.call.lifecycle.arrivals import InboundCall, find_entry, read, reco
 from fsbridge.esl.events import Event, decode
 from fsbridge.esl.framing import FrameDecoder
 from fsbridge.model.ids import ChannelUuid
-from fsbridge.settings import InboundSettings
+from fsbridge.settings.inbound import InboundSettings
 from tests.traces import loader
 
 pytestmark = pytest.mark.unit

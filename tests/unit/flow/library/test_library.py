@@ -18,7 +18,7 @@ from fsbridge.flow.library import library as module
 from fsbridge.flow.library.entry import Expected, FlowConflict, LibraryError, TooManyFlows
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId
-from fsbridge.settings import FlowSettings
+from fsbridge.settings.flows import FlowSettings
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from fsbridge.errors import ConfigError
-from fsbridge.settings import FlowSettings, Settings, load, parse
+from fsbridge.settings.flows import FlowSettings
+from fsbridge.settings.reading import load, parse
+from fsbridge.settings.whole import Settings
 
 pytestmark = pytest.mark.unit
 

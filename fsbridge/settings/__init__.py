@@ -1,0 +1,1 @@
+"""The configuration: one module a table of the file, `whole` for all of them, `reading` for file and environment."""

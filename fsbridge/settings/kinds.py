@@ -1,0 +1,31 @@
+"""What the tables' fields are made of: names and addresses that were checked, and the table itself. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fsbridge.model.ids import is_uuid
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""A name from the configuration that may enter an event-socket command: allow-listed."""
+Uuid = Annotated[str, Field(min_length=36, max_length=36)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Hostname = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
+NodeFolder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}){1,16}/?$")]
+"""An absolute folder on a FreeSWITCH node; it enters commands: allow-listed, and no part begins with a dot."""
+HostPort = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
+
+
+class Table(BaseModel):
+    """One table of the file: frozen, and no key in it that we do not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+
+def canonical_uuid(value: str) -> str:
+    """The UUID in lower case. Raises ValueError."""
+    if not is_uuid(value.lower()):
+        raise ValueError("must be a UUID such as 6f1c0a52-3a51-4d0c-9a0e-0f2f1f6f4a10")
+    return value.lower()
