@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from api.contract.error_body import FlowFault
 from api.contract.errors import ApiError, ErrorCode
-from api.contract.schemas import FlowFault
 from fsbridge.flow.document.errors import Problem
 
 MAX_WORDS = 3

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from api.contract.schemas import FlowFault, _Response
+from api.contract.error_body import FlowFault
+from api.contract.shapes import AnswerShape
 from fsbridge.clock import rfc3339
 from fsbridge.flow.library.entry import FlowEntry
 
 
-class FlowResource(_Response):
+class FlowResource(AnswerShape):
     """What is known of a flow beside its document. `version` is its ETag without the quotes."""
 
     flow_id: str = Field(json_schema_extra={"format": "uuid"})
@@ -19,7 +20,7 @@ class FlowResource(_Response):
     updated_at: str = Field(json_schema_extra={"format": "date-time"})
 
 
-class FlowPage(_Response):
+class FlowPage(AnswerShape):
     """Some of an organization's flows, ordered by `flowId`."""
 
     flows: list[FlowResource]
@@ -29,7 +30,7 @@ class FlowPage(_Response):
     )
 
 
-class FlowCheck(_Response):
+class FlowCheck(AnswerShape):
     """What a dry run finds; nothing is written."""
 
     valid: bool
@@ -37,7 +38,7 @@ class FlowCheck(_Response):
     errors: list[FlowFault]
 
 
-class TimelineEntry(_Response):
+class TimelineEntry(AnswerShape):
     """One thing that happened; what else an entry has depends on its `event`."""
 
     model_config = ConfigDict(extra="allow")
@@ -50,7 +51,7 @@ class TimelineEntry(_Response):
     )
 
 
-class CallTimeline(_Response):
+class CallTimeline(AnswerShape):
     """What has happened in a call, in order; the longest ones lose their middle."""
 
     session_id: str = Field(json_schema_extra={"format": "uuid"})

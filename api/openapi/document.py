@@ -10,11 +10,13 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json
 from pydantic_core import core_schema
 
 from api.contract import routes
-from api.contract.errors import ErrorCode
+from api.contract.call_resource import CallResource
+from api.contract.error_body import ErrorBody
 from api.contract.flow_schemas import CallTimeline, FlowCheck, FlowPage, FlowResource
-from api.contract.schemas import CallResource, ErrorBody, Health, PlaceCall, Readiness
-from api.openapi import flows as openapi_flows
-from api.openapi.parts import COMMON, LOCATION, Doc, body_errors, errors, operation, other, ref, response
+from api.contract.health import Health, Readiness
+from api.contract.place_call import PlaceCall
+from api.openapi import calls, flows, operations
+from api.openapi.parts import Doc
 
 _INTRODUCTION = """\
 Outbound calls on your own FreeSWITCH: place a call, know who answered, run a flow on it, learn the outcome.
@@ -60,73 +62,17 @@ def document(max_body_bytes: int) -> Doc:
 
 def _paths() -> Doc:
     return {
-        routes.CREATE_FLOW.path: openapi_flows.collection(),
-        routes.GET_FLOW.path: openapi_flows.single(),
-        routes.PLACE_CALL.path: {"post": _place()},
-        routes.GET_CALL.path: {
-            "get": operation(
-                routes.GET_CALL,
-                "calls",
-                "Status of a call, live or ended",
-                {"200": response("The call.", CallResource), **errors(*COMMON)},
-            )
-        },
-        routes.GET_TIMELINE.path: {
-            "get": operation(
-                routes.GET_TIMELINE,
-                "calls",
-                "What happened in a call, live or ended",
-                {"200": response("Its timeline.", CallTimeline), **errors(*COMMON)},
-            )
-        },
-        routes.GET_AUDIO.path: {
-            "get": operation(
-                routes.GET_AUDIO,
-                "calls",
-                "The kept part of a call's answer, where answers are kept (`amd.keep_audio_s`)",
-                {"200": other("PCM, 8 kHz, 16 bits, mono.", "audio/wav", {}), **errors(*COMMON)},
-            )
-        },
-        routes.HEALTH.path: {"get": _open(routes.HEALTH, "Is the process alive", {"200": response("It is.", Health)})},
-        routes.READY.path: {
-            "get": _open(
-                routes.READY,
-                "Should calls be sent here",
-                {"200": response("Yes.", Readiness), "503": response("No; `reasons` say why.", Readiness)},
-            )
-        },
-        routes.METRICS.path: {
-            "get": _open(
-                routes.METRICS,
-                "Prometheus metrics",
-                {"200": other("Text format 0.0.4.", "text/plain", {"type": "string"})},
-            )
-        },
-        routes.OPENAPI.path: {
-            "get": _open(
-                routes.OPENAPI,
-                "This document",
-                {"200": other("OpenAPI 3.1 as JSON.", "application/json", {"type": "object"})},
-            )
-        },
+        routes.CREATE_FLOW.path: flows.collection(),
+        routes.GET_FLOW.path: flows.single(),
+        routes.PLACE_CALL.path: {"post": calls.place()},
+        routes.GET_CALL.path: {"get": calls.single()},
+        routes.GET_TIMELINE.path: {"get": calls.timeline()},
+        routes.GET_AUDIO.path: {"get": calls.audio()},
+        routes.HEALTH.path: {"get": operations.health()},
+        routes.READY.path: {"get": operations.ready()},
+        routes.METRICS.path: {"get": operations.metrics()},
+        routes.OPENAPI.path: {"get": operations.openapi()},
     }
-
-
-def _place() -> Doc:
-    responses = {
-        "200": response("Mode `sync`: the call has ended; `Failed` is a 200 too.", CallResource, LOCATION),
-        "201": response("Mode `poll` or `webhook`: the call is queued.", CallResource, LOCATION),
-        **errors(*COMMON, ErrorCode.INVALID_DESTINATION, ErrorCode.INVALID_WEBHOOK_URL, ErrorCode.SYNC_TIMEOUT),
-        **body_errors(),
-    }
-    body = {"required": True, "content": {"application/json": {"schema": ref(PlaceCall)}}}
-    return operation(routes.PLACE_CALL, "calls", "Place a call and run the flow on it", responses, requestBody=body)
-
-
-def _open(route: routes.Route, summary: str, responses: Doc) -> Doc:
-    """A route that needs no key."""
-    answers = {**responses, **errors(ErrorCode.INTERNAL_ERROR)}
-    return operation(route, "operations", summary, answers, security=[])
 
 
 class _Plain(GenerateJsonSchema):

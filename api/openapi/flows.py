@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from api.contract import routes
 from api.contract.conditions import JSON, YAML
+from api.contract.error_body import ErrorBody
 from api.contract.errors import ErrorCode
 from api.contract.flow_schemas import FlowCheck, FlowPage, FlowResource
-from api.contract.schemas import UUID_PATTERN, ErrorBody
+from api.contract.shapes import UUID_PATTERN
 from api.openapi.parts import (
     COMMON,
     ETAG,

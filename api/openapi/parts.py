@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from api.contract.error_body import ErrorBody
 from api.contract.errors import STATUS, ErrorCode
 from api.contract.routes import Route
-from api.contract.schemas import UUID_PATTERN, ErrorBody
+from api.contract.shapes import UUID_PATTERN
 
 Doc = dict[str, Any]
 

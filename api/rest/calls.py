@@ -13,9 +13,11 @@ from typing import TypeVar
 import orjson
 import structlog
 
+from api.contract.call_resource import render_call
 from api.contract.errors import ApiError, ErrorCode, invalid
+from api.contract.place_call import parse_place_call
 from api.contract.routes import call_path
-from api.contract.schemas import parse_place_call, render_call, to_json
+from api.contract.shapes import to_json
 from api.contract.strictjson import parse_object
 from api.http.edge import Request, Response
 from api.rest.admission import Admission, unavailable, uuid_of

@@ -20,7 +20,7 @@ from api.contract.errors import ApiError, ErrorCode, invalid
 from api.contract.faults import refusal, rendered
 from api.contract.flow_schemas import FlowCheck, FlowPage, render_flow
 from api.contract.routes import flow_path
-from api.contract.schemas import to_json
+from api.contract.shapes import to_json
 from api.contract.strictjson import parse_object
 from api.http.edge import Request, Response
 from api.rest.admission import Admission, unavailable, uuid_of

@@ -1,8 +1,8 @@
 """From a request's body to a `CallRequest`: the rules that span fields or belong to other rooms.
 
-`api.contract.schemas` has checked each field's shape; here the destination, the webhook's address and what must or must
-not come together are checked, and the detector's defaults are filled in. (The caller id's default is the service's: it
-depends on the trunk.)
+`api.contract.place_call` has checked each field's shape; here the destination, the webhook's address and what must or
+must not come together are checked, and the detector's defaults are filled in. (The caller id's default is the
+service's: it depends on the trunk.)
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from types import MappingProxyType
 from amd_model.verdict import AmdOptions, Verdict
 from amd_model.verdict import Mode as AmdMode
 from api.contract.errors import ApiError, ErrorCode, invalid
-from api.contract.schemas import CallAnalysisOptions, PlaceCall
+from api.contract.place_call import CallAnalysisOptions, PlaceCall
 from fsbridge.dialing.destinations import DestinationError, parse_destination
 from fsbridge.egress.guard import WebhookUrlError, check_url
 from fsbridge.model.destination import Destination

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from api.contract.schemas import Health, Readiness, to_json
+from api.contract.health import Health, Readiness
+from api.contract.shapes import to_json
 from api.http.edge import Request, Response
 from api.openapi.document import document
 from api.rest.ports import CallService

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from api.contract.schemas import UUID_PATTERN
+from api.contract.shapes import UUID_PATTERN
 from api.rest.app import build_app
 from fsbridge.clock import SystemClock
 from fsbridge.flow.library.library import FlowLibrary

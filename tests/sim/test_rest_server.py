@@ -13,8 +13,9 @@ import pytest
 from gevent import socket
 
 from api.contract.routes import Route
+from api.http.connection import ConnectionLimits
 from api.http.edge import Limits, Request, Response, WsgiApp, build_wsgi
-from api.http.server import ApiServer, ConnectionLimits, ServeError
+from api.http.server import ApiServer, ServeError
 from fsbridge.clock import SystemClock
 from fsbridge.settings.service import ServiceSettings
 from fsbridge.supervise import Supervisor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from amd_model.verdict import Mode, Verdict
-from api.contract.schemas import CallAnalysisOptions
+from api.contract.place_call import CallAnalysisOptions
 from api.rest.intake import amd_options
 from fsbridge.settings.amd import AmdSettings
 from fsbridge.settings.orgs import OrgAmdSettings

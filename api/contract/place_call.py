@@ -1,34 +1,25 @@
-"""The shapes of the REST contract: what is validated, what is rendered, and, from the same models, the schemas of
-the OpenAPI document. Pure.
+"""The request to place a call: its shape, and in words what is wrong with one. Pure.
 
-Types are strict: ``"1"`` is no number and ``true`` no integer. Unknown fields are refused by name. An optional
-field that is null counts as absent, since many clients cannot leave a field out. What spans fields, or asks
-another room (a destination, a webhook address), is `api.rest.intake`'s.
+What spans fields, or asks another room (a destination, a webhook address), is `api.rest.intake`'s.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic.alias_generators import to_camel
 
-from amd_model.verdict import AmdOptions, Reason, Verdict
-from api.contract.errors import ApiError, ErrorCode, invalid
-from fsbridge.clock import rfc3339
-from fsbridge.model.call import Call
-from fsbridge.model.outcome import FailureReason
+from amd_model.verdict import AmdOptions
+from api.contract.errors import ApiError, invalid
+from api.contract.shapes import RequestShape
 from fsbridge.model.request import Mode
-from fsbridge.model.status import Status
 
 MAX_OBJECT_BYTES = 16_384
 """The size of `variables` and of `metadata`, each, as compact JSON."""
-UUID_PATTERN = "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
 _LIMITS = AmdOptions.LIMITS
 
@@ -52,15 +43,7 @@ _Bounded = AfterValidator(_bounded)
 _Distinct = AfterValidator(_distinct)
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", alias_generator=to_camel)
-
-
-class _Response(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
-
-
-class CallAnalysisOptions(_Request):
+class CallAnalysisOptions(RequestShape):
     """How the answer is analysed; each field absent takes the service's configured value. Times in milliseconds."""
 
     mode: Literal["fast", "message_end"] | None = Field(
@@ -119,7 +102,7 @@ _TOGETHER: list[Any] = [
 ]
 
 
-class PlaceCall(_Request):
+class PlaceCall(RequestShape):
     """A call to be placed."""
 
     model_config = ConfigDict(
@@ -182,149 +165,12 @@ class PlaceCall(_Request):
     )
 
 
-class CallAnalysisDetails(_Response):
-    """What the detector found; times in milliseconds after the answer."""
-
-    result: Verdict
-    confidence: float = Field(ge=0, le=1)
-    reason: Reason | None
-    decided_after_ms: int | None
-    greeting_end_ms: int | None
-    beep_ms: int | None
-    model_version: str
-
-
-class Hangup(_Response):
-    """How the switch ended the channel."""
-
-    cause: str = Field(description="FreeSWITCH's hang-up cause", examples=["USER_BUSY"])
-    q850: int | None
-    sip_status: int | None
-
-
-class CallResource(_Response):
-    """One call. Every key but `flowResult` is always there; null where it does not apply (yet)."""
-
-    session_id: str = Field(json_schema_extra={"format": "uuid"})
-    flow_id: str = Field(json_schema_extra={"format": "uuid"})
-    flow_version: str | None = Field(description="Of the document that ran; a flow's version is its ETag.")
-    inbound: bool = Field(description="Whether the call came in; then `destinationNumber` is what was called.")
-    status: Status = Field(
-        description="`Queued`, `Ringing`, `Answered`, then once and finally `Completed` or `Failed`."
-    )
-    destination_number: str
-    caller_id: str | None
-    mode: Mode
-    call_analysis_result: Verdict | None = Field(description="Only where analysis was asked for.")
-    call_analysis_details: CallAnalysisDetails | None = Field(description="Only where analysis was asked for.")
-    failure_reason: FailureReason | None = Field(description="Only for `Failed`.")
-    failure_detail: str | None = Field(description="The failure in words; only for `Failed`.")
-    hangup: Hangup | None
-    duration_seconds: int | None = Field(description="From the answer to the end.")
-    metadata: Any = Field(description="As it came.")
-    created_at: str = Field(json_schema_extra={"format": "date-time"})
-    answered_at: str | None = Field(json_schema_extra={"format": "date-time"})
-    completed_at: str | None = Field(json_schema_extra={"format": "date-time"})
-    flow_result: Any = Field(None, description="What the flow ended with; only there if it ended with something.")
-
-
-class FlowFault(_Response):
-    """One fault of a flow's document; null where there is no such thing to name."""
-
-    line: int | None = Field(description="Of the document's text, from 1.")
-    step: str | None = Field(description="The step's id, or its number where it has none.")
-    field: str | None
-    message: str
-
-
-class ErrorDetail(_Response):
-    """`code` is for programs, `message` for people."""
-
-    code: ErrorCode
-    message: str
-    session_id: str | None = Field(
-        None, description="With `SYNC_TIMEOUT`: the call that goes on.", json_schema_extra={"format": "uuid"}
-    )
-    details: list[FlowFault] | None = Field(None, description="With an invalid flow document: every fault of it.")
-
-
-class ErrorBody(_Response):
-    """The body of every error."""
-
-    error: ErrorDetail
-
-
-class Health(_Response):
-    """Answered as long as the process serves at all."""
-
-    status: Literal["ok"]
-
-
-class Readiness(_Response):
-    """Whether calls should be sent here; `reasons` say why not."""
-
-    status: Literal["ready", "not_ready"]
-    reasons: list[str]
-
-
 def parse_place_call(body: dict[str, Any]) -> PlaceCall:
     """A parsed JSON body as a checked request. Raises ApiError INVALID_REQUEST that names every field at fault."""
     try:
         return PlaceCall.model_validate(body)
     except ValidationError as error:
         raise _explain(error) from error
-
-
-def render_call(call: Call) -> CallResource:
-    """The call as the contract shows it: failures only once it is terminal, analysis only where it was asked for."""
-    request, failed = call.request, call.status is Status.FAILED
-    analysis = call.analysis if request.call_analysis is not None else None
-    return CallResource(
-        session_id=call.session_id,
-        flow_id=call.flow_id,
-        flow_version=call.flow_version or None,
-        inbound=call.inbound,
-        status=call.status,
-        destination_number=request.destination.value,
-        caller_id=request.caller_id,
-        mode=request.mode,
-        call_analysis_result=analysis.result if analysis else None,
-        call_analysis_details=CallAnalysisDetails(
-            result=analysis.result,
-            confidence=round(analysis.confidence, 4),
-            reason=analysis.reason,
-            decided_after_ms=analysis.decided_after_ms,
-            greeting_end_ms=analysis.greeting_end_ms,
-            beep_ms=analysis.beep_ms,
-            model_version=analysis.model_version,
-        )
-        if analysis
-        else None,
-        failure_reason=call.failure if failed else None,
-        failure_detail=call.failure_detail if failed else None,
-        hangup=Hangup(cause=call.hangup.cause, q850=call.hangup.q850, sip_status=call.hangup.sip_status)
-        if call.hangup
-        else None,
-        duration_seconds=call.duration_s,
-        metadata=request.metadata,
-        created_at=rfc3339(call.created_at),
-        answered_at=_time(call.answered_at),
-        completed_at=_time(call.completed_at),
-        **({} if call.flow_result is None else {"flow_result": call.flow_result}),
-    )
-
-
-def to_json(model: BaseModel) -> bytes:
-    """A response's bytes, keys as in the contract; what was not given is not there."""
-    values = model.model_dump(by_alias=True, exclude_unset=True)
-    try:
-        return orjson.dumps(values)
-    except TypeError:  # what a flow was told by others may have what orjson refuses: half characters, huge integers
-        return json.dumps(values, separators=(",", ":")).encode("ascii")
-
-
-def _time(wall: float | None) -> str | None:
-    return None if wall is None else rfc3339(wall)
 
 
 _HINTS = {

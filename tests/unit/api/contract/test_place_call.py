@@ -1,58 +1,23 @@
-"""Shapes of requests and responses, and the OpenAPI document made of them."""
+"""Requests to place a call: what is taken, and in which words the rest is refused."""
 
 from __future__ import annotations
 
-import json
 import re
-from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amd_model.verdict import AmdOptions, Reason, Verdict
-from api.contract import routes
-from api.contract.errors import STATUS, ApiError, ErrorCode
-from api.contract.schemas import (
-    MAX_OBJECT_BYTES,
-    AcceptedVerdict,
-    CallAnalysisOptions,
-    parse_place_call,
-    render_call,
-    to_json,
-)
+from amd_model.verdict import AmdOptions, Verdict
+from api.contract.errors import ApiError, ErrorCode
+from api.contract.place_call import MAX_OBJECT_BYTES, AcceptedVerdict, CallAnalysisOptions, parse_place_call
 from api.openapi.document import document
-from fsbridge.model.call import Analysis, Call
-from fsbridge.model.destination import Destination, DestinationKind
-from fsbridge.model.outcome import FailureReason, HangupInfo
-from fsbridge.model.request import CallRequest, Mode
-from fsbridge.model.status import Phase
-from tests.unit.api.support import CREATED, FLOW, completed, make_call
+from fsbridge.model.request import Mode
 
 pytestmark = pytest.mark.unit
 
 NUMBER = {"destinationNumber": "+15551234567"}
-RESOURCE_KEYS = [
-    "sessionId",
-    "flowId",
-    "flowVersion",
-    "inbound",
-    "status",
-    "destinationNumber",
-    "callerId",
-    "mode",
-    "callAnalysisResult",
-    "callAnalysisDetails",
-    "failureReason",
-    "failureDetail",
-    "hangup",
-    "durationSeconds",
-    "metadata",
-    "createdAt",
-    "answeredAt",
-    "completedAt",
-]
 
 
 def _refusal(body: dict[str, Any]) -> str:
@@ -165,69 +130,6 @@ def test_a_caller_id_is_digits_whatever_comes(text: str) -> None:
     assert (accepted is not None) == bool(re.fullmatch(r"\+?[0-9]{1,15}", text, re.ASCII))
 
 
-def _call(**request: Any) -> Call:
-    destination = Destination(DestinationKind.NUMBER, "+15551234567")
-    return make_call(CallRequest(destination=destination, caller_id="111", **request))
-
-
-def _rendered(call: Call) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(to_json(render_call(call)))
-    assert list(document) == RESOURCE_KEYS
-    return document
-
-
-def test_a_queued_call_has_every_key() -> None:
-    call = _call(metadata={"b": [1.5, None], "a": "ü"}, variables={"secret": 1}, webhook_auth="hush", webhook_url="u")
-    shown = _rendered(call)
-    assert shown == {
-        **dict.fromkeys(RESOURCE_KEYS),
-        "sessionId": call.session_id,
-        "flowId": FLOW,
-        "status": "Queued",
-        "inbound": False,
-        "destinationNumber": "+15551234567",
-        "callerId": "111",
-        "mode": "poll",
-        "metadata": {"b": [1.5, None], "a": "ü"},
-        "createdAt": "2026-01-01T00:00:00.250Z",
-    }
-    assert list(shown["metadata"]) == ["b", "a"]
-    assert b"hush" not in to_json(render_call(call))
-
-
-def test_a_completed_call() -> None:
-    analysis = Analysis(Verdict.ANSWERING_MACHINE, 0.987654, Reason.BEEP, 2100, 4000, 4600, "m1")
-    asked = _call(call_analysis=frozenset({Verdict.ANSWERING_MACHINE}), amd=AmdOptions())
-    shown = _rendered(replace(completed(asked), analysis=analysis, hangup=HangupInfo("NORMAL_CLEARING", 16, None)))
-    assert shown["status"] == "Completed"
-    assert shown["durationSeconds"] == 8
-    assert shown["answeredAt"] == "2026-01-01T00:00:02.250Z"
-    assert shown["completedAt"] == "2026-01-01T00:00:10.250Z"
-    assert shown["failureReason"] is None
-    assert shown["callAnalysisResult"] == "answering_machine"
-    assert shown["callAnalysisDetails"] == {
-        "result": "answering_machine",
-        "confidence": 0.9877,
-        "reason": "beep",
-        "decidedAfterMs": 2100,
-        "greetingEndMs": 4000,
-        "beepMs": 4600,
-        "modelVersion": "m1",
-    }
-    assert shown["hangup"] == {"cause": "NORMAL_CLEARING", "q850": 16, "sipStatus": None}
-    unasked = _rendered(replace(completed(_call()), analysis=analysis))
-    assert unasked["callAnalysisResult"] is unasked["callAnalysisDetails"] is None
-
-
-def test_a_failure_is_told_only_once_it_is_final() -> None:
-    bound = replace(_call(), phase=Phase.HANGING_UP, failure=FailureReason.FLOW_ERROR, failure_detail="step 2")
-    assert _rendered(bound)["failureReason"] is None
-    assert _rendered(bound)["failureDetail"] is None
-    ended = _rendered(replace(bound, phase=Phase.ENDED, completed_at=CREATED))
-    assert (ended["status"], ended["failureReason"], ended["failureDetail"]) == ("Failed", "flow_error", "step 2")
-    assert ended["durationSeconds"] is None
-
-
 def test_the_option_ranges_are_the_detector_s() -> None:
     schema = document(1)["components"]["schemas"]["CallAnalysisOptions"]["properties"]
     for name, field in CallAnalysisOptions.model_fields.items():
@@ -238,37 +140,3 @@ def test_the_option_ranges_are_the_detector_s() -> None:
         kinds = schema[field.alias]["anyOf"]
         assert (kinds[0]["minimum"], kinds[0]["maximum"]) == (low, high)
     assert set(get_args(AcceptedVerdict)) == set(Verdict) - {Verdict.FAX}
-
-
-def test_the_document_tells_every_route_code_and_key() -> None:
-    doc = document(65_536)
-    assert doc["openapi"].startswith("3.1")
-    listed = {(m.upper(), path, op["operationId"]) for path, item in doc["paths"].items() for m, op in item.items()}
-    known = [route for route in vars(routes).values() if isinstance(route, routes.Route)]
-    assert listed == {(route.method, route.path, route.operation) for route in known}
-    place = doc["paths"][routes.PLACE_CALL.path]["post"]["responses"]
-    statuses = {int(status) for status in place}
-    elsewhere = {
-        ErrorCode.METHOD_NOT_ALLOWED,
-        ErrorCode.TOO_MANY_FLOWS,
-        ErrorCode.PRECONDITION_FAILED,
-        ErrorCode.PRECONDITION_REQUIRED,
-    }
-    assert statuses == {200, 201, 408, 413} | {s for c, s in STATUS.items() if c not in elsewhere}
-    told = json.dumps(doc["paths"])
-    assert all(code in told for code in ErrorCode if code is not ErrorCode.METHOD_NOT_ALLOWED)
-    schemas = doc["components"]["schemas"]
-    assert schemas["CallResource"]["required"] == RESOURCE_KEYS
-    assert list(schemas["CallResource"]["properties"]) == [*RESOURCE_KEYS, "flowResult"]
-    assert schemas["PlaceCall"]["additionalProperties"] is False
-    assert not re.search(r"fsbridge__|amd_model__|-Input|-Output", json.dumps(schemas))
-    references = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(doc)))
-    assert references <= schemas.keys()
-
-
-@pytest.mark.parametrize("result", [{"paid": True}, "", 0, False, [], "\ud800", {"n": 2**80}])
-def test_a_flow_s_result_is_shown_whatever_it_is(result: Any) -> None:
-    call = completed(make_call(CallRequest(Destination(DestinationKind.NUMBER, "+15551234567"), None)))
-    shown = json.loads(to_json(render_call(replace(call, flow_result=result, flow_version="0123", inbound=True))))
-    assert (shown["flowResult"], shown["flowVersion"], shown["inbound"]) == (result, "0123", True)
-    assert "flowResult" not in json.loads(to_json(render_call(call)))
