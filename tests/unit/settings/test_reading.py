@@ -147,7 +147,7 @@ def test_reference_audio_stands_beside_the_flows_unless_told(tmp_path: Path) -> 
 
 
 def test_what_the_example_shows_as_comments_is_taken_as_well() -> None:
-    example = Path(__file__).parents[2] / "api" / "fsbridge.example.toml"
+    example = Path(__file__).parents[3] / "api" / "fsbridge.example.toml"
     text = re.sub(r"^# (?=\[|[a-z_]+ = )", "", example.read_text(), flags=re.MULTILINE)
     settings = parse(tomllib.loads(text))
     assert settings.inbound[0].node == settings.nodes[0].name
