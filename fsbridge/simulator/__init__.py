@@ -6,9 +6,9 @@ Calls go out, come in, are bridged, conferenced and transferred, and one leg hea
 SIP and no RTP.
 """
 
+from fsbridge.simulator.farends.book_file import FarEndError, default_book, load_book, parse_script
 from fsbridge.simulator.farends.dialplan import Dialplan, Extension, parked
-from fsbridge.simulator.farends.farend import FarEnd, FarEndBook
-from fsbridge.simulator.farends.farend_file import FarEndError, default_book, load_book, parse_script
+from fsbridge.simulator.farends.script import FarEnd, FarEndBook
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.legs.inbound import CallerGone
 from fsbridge.simulator.settings import SimulatorSettings

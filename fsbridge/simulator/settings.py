@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from fsbridge.simulator.farends.book_file import default_book
 from fsbridge.simulator.farends.dialplan import STOCK, Dialplan
-from fsbridge.simulator.farends.farend import FarEndBook
-from fsbridge.simulator.farends.farend_file import default_book
+from fsbridge.simulator.farends.script import FarEndBook
 
 
 @dataclass(frozen=True, slots=True)

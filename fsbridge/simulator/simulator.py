@@ -10,14 +10,15 @@ import structlog
 from gevent.event import Event
 
 from fsbridge.clock import Clock, SystemClock
-from fsbridge.simulator.applications import applications as apps
+from fsbridge.simulator.applications.conference import Conferences
+from fsbridge.simulator.applications.table import Applications
 from fsbridge.simulator.audio.fetcher import HttpFetcher
-from fsbridge.simulator.farends.farend import Caller, FarEnd
-from fsbridge.simulator.farends.farend_file import default_book, load_book
+from fsbridge.simulator.farends.book_file import default_book, load_book
+from fsbridge.simulator.farends.script import Caller, FarEnd
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.legs.inbound import CallerGone, CallIn
 from fsbridge.simulator.settings import SimulatorSettings
-from fsbridge.simulator.socket import api
+from fsbridge.simulator.socket.api import Commands
 from fsbridge.simulator.socket.server import EventSocketServer
 from fsbridge.simulator.switch.node import Message, Node, Surroundings
 from fsbridge.simulator.taps.pacer import TapPacer
@@ -33,8 +34,12 @@ class Simulator:
     def __init__(self, settings: SimulatorSettings, supervisor: Supervisor, clock: Clock) -> None:
         self._supervisor = supervisor
         self._scheduler = Scheduler(clock, settings.speed)
+        self.conferences = Conferences()
         surroundings = Surroundings(
-            api.run, apps.run, TapPacer(supervisor, self._scheduler), HttpFetcher(supervisor, self._scheduler)
+            Commands(self.conferences).run,
+            Applications(self.conferences).run,
+            TapPacer(supervisor, self._scheduler),
+            HttpFetcher(supervisor, self._scheduler),
         )
         self.node = Node(settings, self._scheduler, surroundings)
         self._server = EventSocketServer(self.node, supervisor)

@@ -12,8 +12,8 @@ from structlog.testing import capture_logs
 
 from fsbridge.simulator import CallerGone, FarEndBook, parse_script
 from fsbridge.simulator.audio.lines import RATE
+from fsbridge.simulator.farends.book_file import parse_book
 from fsbridge.simulator.farends.dialplan import DEFAULT, STOCK, Extension, parked
-from fsbridge.simulator.farends.farend_file import parse_book
 from fsbridge.simulator.switch.channel import Channel
 from tests.sim.simulator_helpers import Bench, bench
 
@@ -498,7 +498,7 @@ def test_nobody_is_in_a_conference_twice_as_in_no_trace() -> None:
             b.advance(0.2)
             assert response(b, identity)["Application"] == "conference"
         assert len(b.client.api("conference room list").splitlines()) == 1
-        assert list(b.simulator.node.rooms) == ["room"]
+        assert list(b.simulator.conferences.rooms) == ["room"]
 
 
 # Transfers

@@ -119,7 +119,7 @@ def test_the_node_stands_whatever_is_asked_of_its_legs(plan: list[tuple[str, obj
         b.client.api("hupall")
         b.advance(2, step=0.2)
         assert node.channels == {}
-        assert node.rooms == {}
+        assert b.simulator.conferences.rooms == {}
         ends = Counter(f.event["Unique-ID"] for f in b.client.events if f.name == "CHANNEL_HANGUP_COMPLETE")
         # A uuid may be asked for again once its first leg is gone.
         born = Counter(f.event["Unique-ID"] for f in b.client.events if f.name == "CHANNEL_CREATE")

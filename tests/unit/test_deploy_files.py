@@ -18,7 +18,7 @@ from fsbridge.doctor.findings import Level
 from fsbridge.doctor.flows import FlowNeeds
 from fsbridge.settings.reading import load, parse
 from fsbridge.settings.whole import Settings
-from fsbridge.simulator.farends.farend_file import default_book
+from fsbridge.simulator.farends.book_file import default_book
 
 pytestmark = pytest.mark.unit
 

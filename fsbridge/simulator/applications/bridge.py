@@ -9,7 +9,6 @@ mod_dptools' source.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fsbridge.simulator.applications.play import open_sound, pause
 from fsbridge.simulator.audio import sound
@@ -18,10 +17,9 @@ from fsbridge.simulator.legs import dialstring
 from fsbridge.simulator.legs.legs import Leg
 from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.switch.bridging import connect, disconnect, tell_partner
+from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.node import Node
 from fsbridge.simulator.time.process import ELAPSED, HANGUP, LEG, App
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
 
 _DEFAULT_SECONDS = 60.0
 _DIALSTATUS = {
@@ -71,7 +69,7 @@ class _Dialling:
         self._process.wake(LEG)
 
 
-def bridge(channel: Channel, argument: str) -> App:
+def bridge(node: Node, channel: Channel, argument: str) -> App:
     """``{variables}<leg>|<leg>``: the legs are tried in order until one answers; then the two are one call.
 
     A leg is ``sofia/gateway/<name>/<number>`` or ``sofia/<profile>/<uri>``. A cause named in `fail_on_single_reject`
@@ -85,7 +83,7 @@ def bridge(channel: Channel, argument: str) -> App:
     _ringback(channel)
     for number, dial in enumerate(dials, 1):
         dialling = _Dialling(channel)
-        cause = _dial(channel, dial, dialling)
+        cause = _dial(node, channel, dial, dialling)
         leg = dialling.leg
         if leg is not None and not cause:
             while not (dialling.answered or dialling.over):
@@ -120,9 +118,9 @@ def _answered(channel: Channel, other: Channel, dialling: _Dialling) -> App:
     return ""
 
 
-def _dial(channel: Channel, dial: dialstring.Dial, dialling: _Dialling) -> str:
+def _dial(node: Node, channel: Channel, dial: dialstring.Dial, dialling: _Dialling) -> str:
     """Place the second leg; returns the cause when that fails at once."""
-    if not channel.node.admits():
+    if not node.admits():
         return "DESTINATION_OUT_OF_ORDER"
     variables = channel.variables
     if "ignore_early_media" in variables:
@@ -136,7 +134,7 @@ def _dial(channel: Channel, dial: dialstring.Dial, dialling: _Dialling) -> str:
     )
     wanted = dial.variables.get("originate_timeout") or dial.variables.get("leg_timeout")
     seconds = float(whole(wanted or variables.get("call_timeout", "")) or _DEFAULT_SECONDS)
-    dialling.leg = Leg(channel.node, dial, dialling, seconds=seconds, caller=caller, originator=channel)
+    dialling.leg = Leg(node, dial, dialling, seconds=seconds, caller=caller, originator=channel)
     return dialling.leg.start()
 
 

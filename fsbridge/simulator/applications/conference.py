@@ -7,15 +7,12 @@ changes is in no recording. Rooms have no profiles here: the name is read, and e
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 from fsbridge.simulator.audio.lines import FRAME_SECONDS
+from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.switch.headers import Header
+from fsbridge.simulator.switch.node import Node
 from fsbridge.simulator.time.process import HANGUP, App
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
-    from fsbridge.simulator.switch.node import Node
 
 MAX_MEMBERS = 100
 _MAINTENANCE = "conference::maintenance"
@@ -83,9 +80,10 @@ class Room:
         channel.fire_codec()
         channel.said.unfeed(channel.sample())
         self._mix()
-        if not self.members:
-            del self._node.rooms[self.name]
-            self._node.scheduler.call_later(FRAME_SECONDS, self._destroyed)
+
+    def close(self) -> None:
+        """The last one has left."""
+        self._node.scheduler.call_later(FRAME_SECONDS, self._destroyed)
 
     def _destroyed(self) -> None:
         self._presence()
@@ -103,33 +101,40 @@ class Room:
             channel.said.feed(channel.sample(), [(other.heard, channel.offset_of(other)) for other in others])
 
 
-def conference(channel: Channel, argument: str) -> App:
-    """``<room>[@profile][+flags…]``: until the call ends or is taken elsewhere; `uuid_break` does not end it."""
-    name, _, profile = argument.partition("+")[0].partition("@")
-    node = channel.node
-    if not name or any(channel in other.members for other in node.rooms.values()):
-        # Nobody is in two rooms at once, or twice in one.
-        return ""
-    room = node.rooms.get(name)
-    if room is None:
-        room = node.rooms[name] = Room(node, name, profile or "default")
-    if len(room.members) >= MAX_MEMBERS:
-        return ""
-    room.join(channel)
-    while (yield None) != HANGUP:
-        channel.execution.digits.clear()
-    room.leave(channel)
-    return ""
+class Conferences:
+    """The rooms of one node."""
 
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
 
-def listing(node: Node, name: str) -> str:
-    """The output of ``conference <room> list``."""
-    room = node.rooms.get(name)
-    if room is None:
-        return f"-ERR Conference {name} not found\n"
-    lines = []
-    for channel, number in room.members.items():
-        caller = channel.shown_caller()
-        flags = "hear|speak|floor" if channel is room.floor else "hear|speak"
-        lines.append(f"{number};{channel.name};{channel.uuid};{caller[0]};{caller[1]};{flags};0;0;100\n")
-    return "".join(lines)
+    def enter(self, node: Node, channel: Channel, argument: str) -> App:
+        """``<room>[@profile][+flags…]``: until the call ends or is taken elsewhere; `uuid_break` does not end it."""
+        name, _, profile = argument.partition("+")[0].partition("@")
+        if not name or any(channel in room.members for room in self.rooms.values()):
+            # Nobody is in two rooms at once, or twice in one.
+            return ""
+        room = self.rooms.get(name)
+        if room is None:
+            room = self.rooms[name] = Room(node, name, profile or "default")
+        if len(room.members) >= MAX_MEMBERS:
+            return ""
+        room.join(channel)
+        while (yield None) != HANGUP:
+            channel.execution.digits.clear()
+        room.leave(channel)
+        if not room.members:
+            del self.rooms[name]
+            room.close()
+        return ""
+
+    def listing(self, name: str) -> str:
+        """The output of ``conference <room> list``."""
+        room = self.rooms.get(name)
+        if room is None:
+            return f"-ERR Conference {name} not found\n"
+        lines = []
+        for channel, number in room.members.items():
+            caller = channel.shown_caller()
+            flags = "hear|speak|floor" if channel is room.floor else "hear|speak"
+            lines.append(f"{number};{channel.name};{channel.uuid};{caller[0]};{caller[1]};{flags};0;0;100\n")
+        return "".join(lines)

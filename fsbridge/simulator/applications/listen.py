@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from fsbridge.simulator.applications.play import NOT_FOUND, PLAYBACK_ERROR, play
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import RATE
 from fsbridge.simulator.protocol.wire import whole
+from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.time.process import BREAK, ELAPSED, HANGUP, App, Wait
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
 
 _WORDS = re.compile(r"'([^']*)'|(\S+)")
 _POLL = 0.1

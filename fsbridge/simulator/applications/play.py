@@ -8,15 +8,12 @@ sound: FreeSWITCH would continue in the file.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING
 
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import RATE
 from fsbridge.simulator.protocol.wire import whole
+from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.time.process import BREAK, DIGIT, ELAPSED, FETCHED, HANGUP, App, Wait
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
 
 PLAYED = "FILE PLAYED"
 NOT_FOUND = "FILE NOT FOUND"

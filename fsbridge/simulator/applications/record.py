@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import RATE
 from fsbridge.simulator.protocol.wire import whole
+from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.switch.recording import Recorder, can_open
 from fsbridge.simulator.time.process import BREAK, DIGIT, HANGUP, App
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
 
 _POLL = 0.1
 

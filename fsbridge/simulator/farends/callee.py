@@ -7,7 +7,7 @@ from typing import Protocol, assert_never
 
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import RATE, Line
-from fsbridge.simulator.farends.farend import (
+from fsbridge.simulator.farends.script import (
     Answer,
     EarlyMedia,
     Echo,

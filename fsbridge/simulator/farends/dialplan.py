@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+
+from fsbridge.simulator.farends.numbers import answers
 
 PUBLIC = "public"
 DEFAULT = "default"
@@ -34,11 +35,8 @@ class Dialplan:
 
     def find(self, number: str, context: str) -> Extension | None:
         """The first extension of this context that answers `number`."""
-        called = number.removeprefix("+").lower()
         for extension in self.extensions:
-            if extension.context == context and any(
-                fnmatchcase(called, pattern.removeprefix("+").lower()) for pattern in extension.match
-            ):
+            if extension.context == context and answers(extension.match, number):
                 return extension
         return None
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping
 
 from fsbridge.simulator.farends.dialplan import DEFAULT, PUBLIC, Action, Extension
+from fsbridge.simulator.farends.numbers import read_patterns
 
 KEYS = ("match", "set", "run", "context")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -34,11 +35,7 @@ def _extension(item: object, place: str, problems: list[str]) -> Extension:
         return Extension((), ())
     for key in sorted(set(map(str, item)) - set(KEYS)):
         problems.append(f"{place}.{key}: unknown; known are {', '.join(KEYS)}")
-    match = item.get("match")
-    patterns = [match] if isinstance(match, str) else match
-    if not isinstance(patterns, list) or not patterns or not all(isinstance(text, str) and text for text in patterns):
-        problems.append(f'{place}.match: must be a number or pattern with *, or a list of them (in quotes: "+1999…")')
-        patterns = []
+    patterns = read_patterns(item.get("match"), f"{place}.match", problems)
     context = item.get("context", PUBLIC)
     if context not in (PUBLIC, DEFAULT):
         problems.append(f"{place}.context: must be {PUBLIC} (calls that come in) or {DEFAULT} (transfers)")
@@ -49,7 +46,7 @@ def _extension(item: object, place: str, problems: list[str]) -> Extension:
         problems.append(f"{place}.run: must be a list of applications")
         run = []
     actions += [_action(entry, f"{place}.run[{index}]", problems) for index, entry in enumerate(run)]
-    return Extension(tuple(patterns), tuple(actions), str(context))
+    return Extension(patterns, tuple(actions), str(context))
 
 
 def _variables(values: object, place: str, problems: list[str]) -> list[Action]:

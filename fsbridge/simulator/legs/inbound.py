@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fsbridge.errors import FsbridgeError
 from fsbridge.simulator.audio.lines import FRAME_SECONDS, Line
-from fsbridge.simulator.farends.callee import Callee
+from fsbridge.simulator.farends.callee import Call, Callee
 from fsbridge.simulator.farends.dialplan import PUBLIC, Extension
-from fsbridge.simulator.farends.farend import FarEnd
+from fsbridge.simulator.farends.script import FarEnd
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch import variables as channel_variables
 from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.switch.node import Message, Node
 
-if TYPE_CHECKING:
-    from fsbridge.simulator.legs.legs import Leg
-
 _CANCELLED = 487
 
 
 def _channel(node: Node, number: str, caller: str) -> Channel:
-    channel = Channel(
-        node, str(uuid.uuid4()), f"sofia/external/{caller}@127.0.0.1", number, (caller, caller), inbound=True
-    )
+    name = f"sofia/external/{caller}@127.0.0.1"
+    channel = node.new_channel(str(uuid.uuid4()), name, number, (caller, caller), inbound=True)
     channel_variables.caller(channel)
     node.add(channel)
     return channel
@@ -116,10 +112,20 @@ class CallIn:
         self.channel.dtmf(digit)
 
 
+class Outward(Call, Protocol):
+    """The outbound leg of a call that comes back, as its other half sees it."""
+
+    channel: Channel
+
+    def refuse(self, status: int, cause: str = "") -> None:
+        """cause: the one in the Reason header, if there is one."""
+        ...
+
+
 class LoopedCall:
     """An outbound leg that comes back to its node as an inbound call, and the way between the two."""
 
-    def __init__(self, node: Node, leg: Leg, extension: Extension) -> None:
+    def __init__(self, node: Node, leg: Outward, extension: Extension) -> None:
         self._node = node
         self._leg = leg
         out = leg.channel

@@ -70,7 +70,7 @@ class Leg:
         self.uuid = wanted if wanted and not taken else str(uuid.uuid4())
         shown = dial.target.removeprefix("sip:").removeprefix("sips:")
         name = f"sofia/{dial.profile}/{dial.target if dial.gateway else shown}"
-        self.channel = Channel(node, self.uuid, name, dial.user, caller)
+        self.channel = node.new_channel(self.uuid, name, dial.user, caller)
         self.heard: Line = self.channel.heard
         self.said: Line = self.channel.said
         self._set_variables(wanted, originator)

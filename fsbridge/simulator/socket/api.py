@@ -1,4 +1,4 @@
-"""The API commands of the node itself: status, limits, gateways, hash, channels at large. `run` finds any command.
+"""The API commands of the node itself: status, limits, gateways, hash, channels at large. `Commands` finds any.
 
 Replies are byte for byte those of FreeSWITCH 1.11.3 where tests/traces (node_queries above all) show one; a command
 that is not here is answered as FreeSWITCH answers one that it does not know.
@@ -10,45 +10,55 @@ from collections.abc import Callable
 
 import orjson
 
-from fsbridge.simulator.applications import conference as apps_conference
+from fsbridge.simulator.applications.conference import Conferences
 from fsbridge.simulator.legs.originate import originate
 from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.socket.api_channel import CHANNEL_COMMANDS
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch.channel import Channel
-from fsbridge.simulator.switch.node import FULL_VERSION, VERSION, Node, Reply
+from fsbridge.simulator.switch.ground import Reply
+from fsbridge.simulator.switch.node import FULL_VERSION, VERSION, Node
 
 _BUILD = "git cc93a68 2026-08-21 14:10:14Z 64bit"
 _RULE = "=" * 97
 
 
-def run(node: Node, line: str, reply: Reply) -> None:
-    """Run one command line and give its output to `reply`: at once, or for originate when its result is known."""
-    name, _, argument = line.strip().partition(" ")
-    node.fire("API", [("API-Command", name), *([("API-Command-Argument", argument)] if argument else [])])
-    if name == "originate":
-        originate(node, argument.strip(), reply)
-        return
-    on_channel = CHANNEL_COMMANDS.get(name)
-    command = _COMMANDS.get(name)
-    if on_channel is not None:
-        reply(on_channel(node, argument.strip()))
-    elif command is not None:
-        reply(command(node, argument.strip()))
-    else:
-        reply(f"-ERR {name} Command not found!\n")
+class Commands:
+    """Every command of one node."""
+
+    def __init__(self, conferences: Conferences) -> None:
+        self._conferences = conferences
+
+    def run(self, node: Node, line: str, reply: Reply) -> None:
+        """Run one command line and give its output to `reply`: at once, or for originate when its result is known."""
+        name, _, argument = line.strip().partition(" ")
+        node.fire("API", [("API-Command", name), *([("API-Command-Argument", argument)] if argument else [])])
+        argument = argument.strip()
+        if name == "originate":
+            originate(node, argument, reply)
+        elif name == "conference":
+            reply(self._conference(argument))
+        else:
+            command = CHANNEL_COMMANDS.get(name) or _COMMANDS.get(name)
+            reply(command(node, argument) if command is not None else f"-ERR {name} Command not found!\n")
+
+    def _conference(self, argument: str) -> str:
+        words = argument.split()
+        if len(words) == 2 and words[1] == "list":
+            return self._conferences.listing(words[0])
+        return "-USAGE: conference <room> list\n"
 
 
 def _status(node: Node, argument: str) -> str:
     count = len(node.channels)
     return (
         f"UP {node.uptime_text()}\n"
-        f"FreeSWITCH (Version {VERSION} {_BUILD}) is {'paused' if node.paused else 'ready'}\n"
-        f"{node.sessions_started} session(s) since startup\n"
-        f"{count} session(s) - peak {node.peak_sessions}, last 5min {node.peak_sessions} \n"
-        f"{node.last_rate()} session(s) per Sec out of max {node.sessions_per_second}, "
-        f"peak {node.peak_rate}, last 5min {node.peak_rate} \n"
-        f"{node.max_sessions} session(s) max\n"
+        f"FreeSWITCH (Version {VERSION} {_BUILD}) is {'paused' if node.limits.paused else 'ready'}\n"
+        f"{node.limits.sessions_started} session(s) since startup\n"
+        f"{count} session(s) - peak {node.limits.peak_sessions}, last 5min {node.limits.peak_sessions} \n"
+        f"{node.last_rate()} session(s) per Sec out of max {node.limits.sessions_per_second}, "
+        f"peak {node.limits.peak_rate}, last 5min {node.limits.peak_rate} \n"
+        f"{node.limits.max_sessions} session(s) max\n"
         "min idle cpu 0.00/90.00\n"
         "Current Stack Size/Max 240K/8192K\n"
     )
@@ -77,20 +87,20 @@ def _fsctl(node: Node, argument: str) -> str:
     number = whole(value)
     match word:
         case "max_sessions":
-            node.max_sessions = node.max_sessions if number is None else number
-            return f"+OK max sessions: {node.max_sessions}\n"
+            node.limits.max_sessions = node.limits.max_sessions if number is None else number
+            return f"+OK max sessions: {node.limits.max_sessions}\n"
         case "sps":
-            node.sessions_per_second = node.sessions_per_second if number is None else number
-            return f"+OK sessions per second: {node.sessions_per_second}\n"
+            node.limits.sessions_per_second = node.limits.sessions_per_second if number is None else number
+            return f"+OK sessions per second: {node.limits.sessions_per_second}\n"
         case "last_sps":
             return f"+OK last sessions per second: {node.last_rate()}\n"
         case "pause_check":
-            return "true" if node.paused else "false"
+            return "true" if node.limits.paused else "false"
         case "pause":
-            node.paused = True
+            node.limits.paused = True
             return "+OK\n"
         case "resume":
-            node.paused = False
+            node.limits.paused = False
             return "+OK\n"
     return "-ERR usage: fsctl max_sessions|sps|last_sps|pause|resume [number]\n"
 
@@ -111,13 +121,6 @@ def _hash(node: Node, argument: str) -> str:
         case "delete":
             return "+OK\n" if node.hashes.pop(place, None) is not None else "-ERR Not found\n"
     return "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/realm/key/value\n"
-
-
-def _conference(node: Node, argument: str) -> str:
-    words = argument.split()
-    if len(words) == 2 and words[1] == "list":
-        return apps_conference.listing(node, words[0])
-    return "-USAGE: conference <room> list\n"
 
 
 def _hupall(node: Node, argument: str) -> str:
@@ -275,7 +278,6 @@ def _xml(text: str) -> str:
 
 
 _COMMANDS: dict[str, Callable[[Node, str], str]] = {
-    "conference": _conference,
     "fsctl": _fsctl,
     "global_getvar": _global_getvar,
     "hash": _hash,

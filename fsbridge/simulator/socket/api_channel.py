@@ -5,14 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-from fsbridge.simulator.applications.applications import schedule_hangup, send_digits
+from fsbridge.simulator.applications.steering import schedule_hangup, send_digits
 from fsbridge.simulator.protocol import wire
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch.bridging import bridge_existing
 from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.switch.execution import Message
-from fsbridge.simulator.switch.headers import all_headers
-from fsbridge.simulator.switch.node import Node, TapRequest
+from fsbridge.simulator.switch.node import Node
+from fsbridge.simulator.switch.parts import TapRequest
 from fsbridge.simulator.switch.recording import Recorder
 
 OK = "+OK\n"
@@ -52,7 +52,7 @@ def _dump(node: Node, argument: str) -> str:
     channel = node.channels.get(channel_uuid)
     if channel is None:
         return NO_SUCH_CHANNEL
-    headers = node.preamble("CHANNEL_DATA") + all_headers(channel)
+    headers = node.preamble("CHANNEL_DATA") + channel.headers()
     if form.strip() == "json":
         return wire.json_bytes(dict(headers)).decode()
     return wire.plain_headers(headers) + "\n"

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from fsbridge.simulator.audio.lines import FRAME_SECONDS
+from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.switch.headers import Header
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
 
 
 def connect(first: Channel, second: Channel) -> list[Header]:

@@ -6,22 +6,20 @@ states, variables and audio; what the called side does is `callee`, what we make
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from fsbridge.simulator.audio.lines import FRAME_SECONDS, RATE, Line
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch import variables as channel_variables
 from fsbridge.simulator.switch.execution import Execution
-from fsbridge.simulator.switch.headers import CALLSTATE_NUMBERS, Header, all_headers, basic_headers
-from fsbridge.simulator.switch.parts import Hooks, Profile
+from fsbridge.simulator.switch.ground import Ground
+from fsbridge.simulator.switch.headers import CALLSTATE_NUMBERS, Header, basic_headers, variable_headers
+from fsbridge.simulator.switch.parts import Hooks, Recording, Tap
+from fsbridge.simulator.switch.state import ChannelState, Profile
+from fsbridge.simulator.time.process import App
 
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.node import Node, Tap
-    from fsbridge.simulator.switch.recording import Recorder
 
-
-class Channel(Hooks):
+class Channel(ChannelState, Hooks):
     """One leg. Public state is read by the API commands; every change goes through a method.
 
     What the far side does is told by whoever plays it (`legs`, `inbound`); what it learns, it learns from the
@@ -29,49 +27,35 @@ class Channel(Hooks):
     """
 
     def __init__(
-        self, node: Node, uuid: str, name: str, number: str, caller: tuple[str, str], *, inbound: bool = False
+        self,
+        node: Ground,
+        applications: Callable[[Channel, str, str], App],
+        uuid: str,
+        name: str,
+        number: str,
+        caller: tuple[str, str],
+        *,
+        inbound: bool = False,
     ) -> None:
-        """caller: the caller id, name and number."""
-        super().__init__()
+        """applications: the generator of an application with its argument. caller: the caller id, name and number."""
         self.node = node
-        self.uuid = uuid
-        self.name = name
-        self.number = number
-        self.inbound = inbound
-        self.caller_name, self.caller_number = caller
-        self.times: dict[str, int] = dict.fromkeys(("created", "answered", "progress", "early", "bridged", "hangup"), 0)
-        self.times["created"] = self._microseconds()
-        self.profile = Profile(
-            number, "public" if inbound else "default", "XML" if inbound else "", created=self.times["created"]
+        self._applications = applications
+        session = node.limits.sessions_started
+        ChannelState.__init__(
+            self, uuid, name, number, caller, inbound=inbound, created=self._microseconds(), session=session
         )
+        Hooks.__init__(self)
         self.other: tuple[Channel, str] | None = None
         """The leg this one was placed for or is bridged with, and what that is: originator or originatee."""
-        self.call_uuid = uuid
-        self.variables: dict[str, str] = {
-            "direction": "inbound" if inbound else "outbound",
-            **({} if inbound else {"is_outbound": "true"}),
-            "uuid": uuid,
-            "call_uuid": uuid,
-            "session_id": str(node.sessions_started),
-        }
-        self.state = "CS_NONE"
-        self.callstate = "DOWN"
-        self.answer_state = "ringing"
-        self.cause = ""
         self._disposition = ""
-        self.hit_dialplan = False
-        self.flipped = False
-        self.displayed = ""
-        """The number of the leg that this one has been connected with by command."""
-        self.media = False
+        self.destroyed = False
         self.heard = Line()
         """What the far end plays: what taps and recordings hear."""
         self.said = Line(keep_seconds=70.0)
         """What we play to the far end."""
         self.taps: dict[str, Tap] = {}
-        self.bugs: list[str] = []
-        self.recorders: dict[str, Recorder] = {}
-        self.execution = Execution(self)
+        self.recorders: dict[str, Recording] = {}
+        self.execution = Execution(self, node.scheduler)
         self._created = node.scheduler.now()
 
     # Time and audio
@@ -87,26 +71,12 @@ class Channel(Hooks):
         """The position on `other`'s lines that is sample 0 of ours."""
         return round((self._created - other._created) * RATE)
 
-    def belong_to(self, other: Channel) -> None:
-        """Be part of the same call as `other`."""
-        self.call_uuid = self.variables["call_uuid"] = other.uuid
-
-    def shown_caller(self) -> tuple[str, str]:
-        """The caller id as events show it now, name and number."""
-        if self.displayed:
-            return self.displayed, self.displayed
-        return (self.number, self.number) if self.flipped else (self.caller_name, self.caller_number)
-
     def _microseconds(self) -> int:
         return int(self.node.scheduler.wall() * 1e6)
 
-    @property
-    def hung_up(self) -> bool:
-        return self.cause != ""
-
-    @property
-    def answered(self) -> bool:
-        return self.times["answered"] > 0
+    def application(self, name: str, argument: str) -> App:
+        """The generator of an application on this channel."""
+        return self._applications(self, name, argument)
 
     # Events
 
@@ -131,27 +101,13 @@ class Channel(Hooks):
         """Send an event of this channel: `before` its headers, `extra` after them."""
 
         def headers() -> list[Header]:
-            own = all_headers(self) if variables else basic_headers(self)
-            return [*before, *own, *extra]
+            return [*before, *self.headers(variables=variables), *extra]
 
         self.node.fire(name, headers, subclass=subclass, body=body, first=first)
 
-    def set_variable(self, name: str, value: str) -> None:
-        """Set a variable; an empty value removes it, as in FreeSWITCH."""
-        if value:
-            self.variables[name] = value
-        else:
-            self.variables.pop(name, None)
-
-    def expand(self, text: str) -> str:
-        """Replace ``${name}`` by the channel's variables (nothing when unset)."""
-        parts = text.split("${")
-        out = [parts[0]]
-        for part in parts[1:]:
-            name, brace, rest = part.partition("}")
-            value = self.profile.number if name == "destination_number" else self.variables.get(name, "")
-            out.append(value + rest if brace else "${" + part)
-        return "".join(out)
+    def headers(self, *, variables: bool = True) -> list[Header]:
+        """Its own headers as they are now, and its variables."""
+        return basic_headers(self, self.other) + (variable_headers(self) if variables else [])
 
     def set_state(self, state: str) -> None:
         self.state = state
@@ -298,7 +254,8 @@ class Channel(Hooks):
         self.destroy()
 
     def destroy(self) -> None:
-        self.node.remove(self)
+        self.destroyed = True
+        self.on_destroy()
         self.fire("CHANNEL_DESTROY")
         self.set_state("CS_DESTROY")
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from fsbridge.simulator.audio.lines import FRAME_SECONDS
-from fsbridge.simulator.time.process import BREAK, DIGIT, HANGUP, Body, Process
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.headers import Header
+from fsbridge.simulator.time.process import BREAK, DIGIT, HANGUP, App, Body, Process
+from fsbridge.simulator.time.scheduler import Scheduler
 
 MAX_MESSAGES = 1000
 MAX_NESTED = 100
@@ -29,15 +28,42 @@ class Message:
     application: str
     argument: str
     uuid: str
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: tuple[Header, ...] = ()
     """The command's own lines: PRIVATE_COMMAND shows them."""
+
+
+class Executing(Protocol):
+    """A channel, as its thread sees it."""
+
+    variables: dict[str, str]
+
+    @property
+    def hung_up(self) -> bool: ...
+
+    @property
+    def answered(self) -> bool: ...
+
+    def expand(self, text: str) -> str: ...
+
+    def fire(
+        self, name: str, extra: Sequence[Header] = (), *, variables: bool = True, first: Sequence[Header] = ()
+    ) -> None: ...
+
+    def application(self, name: str, argument: str) -> App: ...
+
+    def hang_up(self, cause: str, *, in_thread: bool = False) -> None: ...
+
+    def finish(self) -> None:
+        """The thread has unwound after a hang-up."""
+        ...
 
 
 class Execution:
     """The stack of running applications of one channel, and the messages that wait for it."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: Executing, scheduler: Scheduler) -> None:
         self._channel = channel
+        self._scheduler = scheduler
         self._stack: list[Process] = []
         self._inbox: deque[Message] = deque()
         self._plan: deque[tuple[str, str]] = deque()
@@ -78,7 +104,7 @@ class Execution:
         """
         self._leaving = then
         if not in_thread:
-            self._channel.node.scheduler.call_later(FRAME_SECONDS, self._after)
+            self._scheduler.call_later(FRAME_SECONDS, self._after)
 
     def send(self, message: Message) -> bool:
         """Take a message; False when too many wait."""
@@ -95,7 +121,7 @@ class Execution:
             self._inbox.clear()
         if self._stack:
             top = self._stack[-1]
-            self._channel.node.scheduler.call_later(FRAME_SECONDS, lambda: top.wake(BREAK))
+            self._scheduler.call_later(FRAME_SECONDS, lambda: top.wake(BREAK))
 
     def digit(self, digit: str) -> None:
         """A digit from the far end: for the application on top."""
@@ -124,7 +150,7 @@ class Execution:
 
     def _notice_later(self) -> None:
         self._noticed = True
-        self._channel.node.scheduler.call_later(FRAME_SECONDS, self._notice)
+        self._scheduler.call_later(FRAME_SECONDS, self._notice)
 
     def _notice(self) -> None:
         self._noticed = False
@@ -145,7 +171,7 @@ class Execution:
     def _start(self, body: Body) -> None:
         if self._stack:
             self._stack[-1].suspend()
-        process = Process(self._channel.node.scheduler, body, lambda: self._popped(process))
+        process = Process(self._scheduler, body, lambda: self._popped(process))
         self._stack.append(process)
         process.start()
 
@@ -158,7 +184,7 @@ class Execution:
                 self._notice_later()
         else:
             # From within a generator's last step: let it return before the rest unwinds.
-            self._channel.node.scheduler.call_later(0.0, self._after)
+            self._scheduler.call_later(0.0, self._after)
 
     def _after(self) -> None:
         """What comes next, when nothing runs or nothing may run any more."""
@@ -201,7 +227,7 @@ class Execution:
         identity = ("Application-UUID", message.uuid)
         channel.fire("CHANNEL_EXECUTE", [*described, identity])
         answered = channel.answered
-        response = yield from channel.node.applications(channel, message.application, message.argument)
+        response = yield from channel.application(message.application, message.argument)
         if response:
             variables["current_application_response"] = response
         shown = variables.get("current_application_response", "_none_")

@@ -5,12 +5,12 @@ Names, order and presence are those of tests/traces/answered_gateway.jsonl.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.state import ChannelState
 
 Header = tuple[str, str]
+
+Other = tuple[ChannelState, str] | None
+"""The leg that a channel was placed for or is bridged with, and what that is: originator or originatee."""
 
 _STATE_NUMBERS = {
     "CS_NEW": 0,
@@ -36,7 +36,7 @@ _CODEC = [
 ]
 
 
-def basic_headers(channel: Channel) -> list[Header]:
+def basic_headers(channel: ChannelState, other: Other) -> list[Header]:
     """The headers of every event of this channel, variables aside."""
     direction = "inbound" if channel.inbound else "outbound"
     headers: list[Header] = [
@@ -58,14 +58,14 @@ def basic_headers(channel: Channel) -> list[Header]:
     if not channel.number or not channel.profile.index:
         return headers
     headers += _party("Caller", channel)
-    if channel.other is not None:
-        other, role = channel.other
+    if other is not None:
+        leg, role = other
         headers.append(("Other-Type", role))
-        headers += _party("Other-Leg", other)
+        headers += _party("Other-Leg", leg)
     return headers
 
 
-def _party(prefix: str, channel: Channel) -> list[Header]:
+def _party(prefix: str, channel: ChannelState) -> list[Header]:
     """Who calls whom on this leg: of the leg itself (prefix Caller), or of the one it is connected with."""
     own = prefix == "Caller"
     inbound = channel.inbound
@@ -101,10 +101,9 @@ def _party(prefix: str, channel: Channel) -> list[Header]:
     return headers
 
 
-def _callee_name(channel: Channel) -> str:
+def _callee_name(channel: ChannelState) -> str:
     return channel.number if channel.media else "Outbound Call"
 
 
-def all_headers(channel: Channel) -> list[Header]:
-    """Basic headers and every variable."""
-    return basic_headers(channel) + [(f"variable_{name}", value) for name, value in channel.variables.items()]
+def variable_headers(channel: ChannelState) -> list[Header]:
+    return [(f"variable_{name}", value) for name, value in channel.variables.items()]

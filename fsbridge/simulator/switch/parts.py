@@ -1,22 +1,10 @@
-"""Parts of a channel that are mere state: where it stands in the dialplan, and who wants to know what it does."""
+"""What hangs on a channel, as the channel sees it: who wants to know what it does, its taps, its recordings. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
-
-@dataclass(slots=True)
-class Profile:
-    """Where the channel stands in the dialplan: a transfer makes a new one (``Caller-Profile-Index``)."""
-
-    number: str
-    """The number called, or the extension transferred to."""
-    context: str
-    dialplan: str = ""
-    index: int = 1
-    """0 while the channel has no profile yet: its events name neither caller nor called then."""
-    created: int = 0
+from typing import Protocol
 
 
 class Hooks:
@@ -34,3 +22,38 @@ class Hooks:
         """It is being taken elsewhere: for the leg that it is bridged with."""
         self.on_hangup: Callable[[], None] = lambda: None
         self.on_hangup_complete: Callable[[], None] = lambda: None
+        self.on_destroy: Callable[[], None] = lambda: None
+        """It is gone: for the node that kept it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TapRequest:
+    """``uuid_audio_fork <uuid> start`` and its arguments. mix: mono, mixed or stereo; rate in Hz."""
+
+    url: str
+    mix: str
+    rate: int
+    bug: str
+    metadata: str
+
+
+class Tap(Protocol):
+    """One audio fork of a channel."""
+
+    def send_text(self, text: str) -> bool: ...
+
+    def pause(self, paused: bool) -> None: ...
+
+    def stop(self, text: str) -> None:
+        """Send the closing text, if any, then close with code 1000; nothing is heard of it afterwards."""
+        ...
+
+
+class Recording(Protocol):
+    """One recording of a channel that goes on."""
+
+    def stop(self) -> None: ...
+
+    def mask(self, masked: bool) -> None:
+        """Take down silence from now on, or again what is heard."""
+        ...

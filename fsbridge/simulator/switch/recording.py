@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import RATE
+from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.time.scheduler import Timer
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
 
 MAX_SECONDS = 3600
 _BUG = "session_record"
@@ -50,7 +46,6 @@ class Recorder:
         self._from = 0
         self._masks: list[tuple[int, int | None]] = []
         self._limit: Timer | None = None
-        self._on_stop: Callable[[], None] = lambda: None
 
     def start(self) -> None:
         channel = self._channel
@@ -63,7 +58,7 @@ class Recorder:
             channel.add_bug(_BUG)
         self._limit = channel.node.scheduler.call_later(self._seconds, self.stop)
 
-    def stop(self, completion: str = "success-maxtime") -> None:
+    def stop(self) -> None:
         """Write the file, set the variables, tell. A second call does nothing."""
         channel = self._channel
         if channel.recorders.pop(self._path, None) is None:
@@ -80,6 +75,7 @@ class Recorder:
         sides = [self._masked(pcm) for pcm in sides]
         file = place(channel.node.settings.recordings, self._path)
         size = 44 + sum(map(len, sides))
+        completion = "success-maxtime"
         if file:
             try:
                 size = sound.write_wav(file, *sides)

@@ -1,16 +1,12 @@
-"""The variables that a call's course leaves on its channel, as FreeSWITCH sets them.
+"""The variables that a call's course leaves on its channel, as FreeSWITCH sets them. Pure.
 
 Names and values are those of tests/traces (answered_gateway, busy_486, inbound_call_parked, flow_bridge_and_transfer).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fsbridge.simulator.switch import causes
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.state import ChannelState
 
 MEDIA = {
     "ep_codec_string": "CORE_PCM_MODULE.PCMU@8000h@20i@64000b",
@@ -29,7 +25,7 @@ MEDIA = {
 """What the media negotiation leaves."""
 
 
-def caller(channel: Channel) -> None:
+def caller(channel: ChannelState) -> None:
     """Of an inbound call: who calls, as the INVITE has it."""
     user = channel.caller_number
     channel.variables.update(
@@ -51,7 +47,7 @@ def caller(channel: Channel) -> None:
     )
 
 
-def called(channel: Channel) -> None:
+def called(channel: ChannelState) -> None:
     """Of an outbound call: the called side has answered the INVITE in some way."""
     if "sip_call_id" not in channel.variables:
         channel.variables.update(
@@ -65,7 +61,7 @@ def called(channel: Channel) -> None:
         )
 
 
-def ended_by_far_end(channel: Channel, status: int) -> str:
+def ended_by_far_end(channel: ChannelState, status: int) -> str:
     """A BYE (`status` 0) or a refusal; returns the disposition, which a BYE shows only after CHANNEL_HANGUP."""
     variables = channel.variables
     final = status or 200
@@ -82,7 +78,7 @@ def ended_by_far_end(channel: Channel, status: int) -> str:
     return "recv_bye"
 
 
-def ended_by_us(channel: Channel) -> str:
+def ended_by_us(channel: ChannelState) -> str:
     """A BYE, a CANCEL or a refusal of ours; returns the disposition."""
     if channel.answered:
         return "send_bye"
@@ -93,7 +89,7 @@ def ended_by_us(channel: Channel) -> str:
     return "send_cancel"
 
 
-def billing(channel: Channel) -> None:
+def billing(channel: ChannelState) -> None:
     """Stamps and durations, known once the channel has reported."""
     times, variables = channel.times, channel.variables
     names = (("start", "created"), ("answer", "answered"), ("progress", "progress"), ("progress_media", "early"))

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from fsbridge.simulator.audio.lines import FRAME_SECONDS
-from fsbridge.simulator.switch.node import TapRequest
+from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.parts import TapRequest
 from fsbridge.simulator.taps.tap import AudioTap
 from fsbridge.simulator.time.scheduler import Scheduler
 from fsbridge.supervise import Supervisor
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
 
 _LATE_SECONDS = 0.1
 """Further behind than this in real time, ticks are left out: longer frames, as the real module sends then."""

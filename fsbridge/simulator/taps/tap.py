@@ -5,14 +5,14 @@ the port, the metadata as first text frame, then binary frames of 320 bytes each
 2 s of uncollected audio are dropped and told once; no reconnect, no ping; close code 1000 at hang-up. The server's
 ``{"type":"transcription","data":…}`` and ``{"type":"json",…}`` become CUSTOM events on the channel.
 
-One pacing callback (`tap_pacer`) serves all taps; nothing in it waits: a socket that takes no more is asked again at
+One pacing callback (`pacer`) serves all taps; nothing in it waits: a socket that takes no more is asked again at
 the next tick.
 """
 
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import gevent.socket
 import numpy as np
@@ -25,11 +25,8 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 from fsbridge.simulator.audio.lines import FRAME_SAMPLES, RATE
-from fsbridge.simulator.switch.node import TapRequest
-
-if TYPE_CHECKING:
-    from fsbridge.simulator.switch.channel import Channel
-    from fsbridge.simulator.taps.pacer import TapPacer
+from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.parts import TapRequest
 
 SUBPROTOCOL = "audio.drachtio.org"
 BUFFER_SAMPLES = 2 * RATE
@@ -42,10 +39,18 @@ MAX_TEXT_BYTES = 65_536
 log = structlog.get_logger(__name__)
 
 
+class Pacer(Protocol):
+    """Calls `tick` of the taps that it was given."""
+
+    def add(self, tap: AudioTap) -> None: ...
+
+    def remove(self, tap: AudioTap) -> None: ...
+
+
 class AudioTap:
     """One fork of one channel."""
 
-    def __init__(self, pacer: TapPacer, channel: Channel, request: TapRequest) -> None:
+    def __init__(self, pacer: Pacer, channel: Channel, request: TapRequest) -> None:
         self._pacer = pacer
         self._channel = channel
         self._request = request
@@ -274,9 +279,7 @@ class AudioTap:
         if not self._stopping or what == "disconnect":
             channel.node.scheduler.perform(
                 lambda: (
-                    channel.fire("CUSTOM", subclass=f"mod_audio_fork::{what}", body=body)
-                    if channel.uuid in channel.node.channels
-                    else None
+                    None if channel.destroyed else channel.fire("CUSTOM", subclass=f"mod_audio_fork::{what}", body=body)
                 )
             )
 

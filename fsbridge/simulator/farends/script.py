@@ -32,9 +32,9 @@ so long, and a script that begins with neither, nor with a silence, begins when 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from fsbridge.simulator.farends.dialplan import Extension
+from fsbridge.simulator.farends.numbers import answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +195,8 @@ class FarEndBook:
 
     def find(self, called: str) -> FarEnd | None:
         """Who answers `called`, a number (with or without +) or the user part of a SIP URI. None: nobody is known."""
-        number = called.removeprefix("+").lower()
         for entry in self.entries:
-            if any(fnmatchcase(number, pattern) for pattern in entry.matches):
+            if answers(entry.matches, called):
                 return entry
         return None
 

@@ -1,4 +1,4 @@
-"""Reads the steps of far-end scripts, which `farend` describes, and says of every fault what would be right."""
+"""Reads the steps of far-end scripts, which `script` describes, and says of every fault what would be right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from fsbridge.simulator.audio.sound import SoundError, load, resolve
-from fsbridge.simulator.farends.farend import (
+from fsbridge.simulator.farends.script import (
     Answer,
     EarlyMedia,
     Echo,

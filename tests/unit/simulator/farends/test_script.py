@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fsbridge.simulator.farends import farend
+from fsbridge.simulator.farends import script
+from fsbridge.simulator.farends.book_file import FarEndError, default_book, load_book, parse_book, parse_script
 from fsbridge.simulator.farends.dialplan import DEFAULT, PUBLIC, Dialplan
-from fsbridge.simulator.farends.farend import Answer, Loop, Play, Reject, Ring, Tone
-from fsbridge.simulator.farends.farend_file import FarEndError, default_book, load_book, parse_book, parse_script
+from fsbridge.simulator.farends.script import Answer, Loop, Play, Reject, Ring, Tone
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.legs import dialstring
 from fsbridge.simulator.switch import causes
@@ -176,7 +176,7 @@ def test_an_inline_dialplan_is_its_applications(text: str) -> None:
         ({**FINE, "callers": [{"to": "1", "after": -1, "steps": ["answer"]}]}, "callers[0].after: must be seconds"),
         ({**FINE, "inbound": 3}, "inbound: must be a list of extensions"),
         ({**FINE, "inbound": [3]}, "inbound[0]: must be a mapping of match, set, run, context"),
-        ({**FINE, "inbound": [{"match": 1999}]}, "inbound[0].match: must be a number or pattern"),
+        ({**FINE, "inbound": [{"match": 1999}]}, "inbound[0].match: must be a number, SIP user or pattern"),
         ({**FINE, "inbound": [{"match": "1", "flow": "x"}]}, "inbound[0].flow: unknown; known are match, set"),
         ({**FINE, "inbound": [{"match": "1", "context": "x"}]}, "inbound[0].context: must be public"),
         ({**FINE, "inbound": [{"match": "1", "set": 3}]}, "inbound[0].set: must be a mapping"),
@@ -258,7 +258,7 @@ def test_a_fault_strikes_as_often_as_it_was_armed() -> None:
 
 
 def test_the_example_of_the_readme_is_read() -> None:
-    text = (Path(farend.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    text = (Path(script.__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     book = parse_book(yaml.safe_load(text.partition("```yaml")[2].partition("```")[0]))
     assert book.find("+15550177") == book.entries[0]
     assert [(caller.to, caller.after, caller.every) for caller in book.callers] == [("+1999", 5.0, 60.0)]

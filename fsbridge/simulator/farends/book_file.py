@@ -1,6 +1,6 @@
 """Reads far-end scripts from YAML or mappings, and says of every fault where it stands and what would be right.
 
-The steps themselves are described in `farend`.
+The steps themselves are described in `script`.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from fsbridge.errors import FsbridgeError
 from fsbridge.simulator.audio.sound import AUDIO_FOLDER
 from fsbridge.simulator.farends.dialplan import Extension
 from fsbridge.simulator.farends.dialplan_file import parse_extensions
-from fsbridge.simulator.farends.farend import Caller, FarEnd, FarEndBook
-from fsbridge.simulator.farends.farend_steps import StepReader
+from fsbridge.simulator.farends.numbers import read_patterns
+from fsbridge.simulator.farends.script import Caller, FarEnd, FarEndBook
+from fsbridge.simulator.farends.script_file import StepReader
 
 DEFAULT_BOOK = Path(__file__).parent / "farends.yaml"
 
@@ -114,12 +115,5 @@ class _Reader(StepReader):
             name = ""
         else:
             place = f"{place} ({name})"
-        match = item.get("match")
-        patterns = [match] if isinstance(match, str) else match
-        if not isinstance(patterns, list) or not patterns or not all(isinstance(p, str) and p for p in patterns):
-            self.problems.append(
-                f'{place}.match: must be a number, SIP user or pattern with *, or a list of them (in quotes: "+1555…")'
-            )
-            patterns = []
-        matches = tuple(pattern.removeprefix("+").lower() for pattern in patterns)
+        matches = read_patterns(item.get("match"), f"{place}.match", self.problems)
         return FarEnd(name, matches, self.steps(item.get("steps"), f"{place}.steps"))
