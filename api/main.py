@@ -92,11 +92,13 @@ class Service:
         self.workers = WorkerPool(settings.amd, self.supervisor, self.clock, (*COMMAND, *logging, *as_json))
         self.registry = CallRegistry()
         events = NodeEvents(self._on_event, self._on_node_up, self._on_node_down)
-        # Parked channels are of interest where calls come in only: the event is one more of every call.
-        arriving = arrivals.SUBSCRIBED if settings.inbound else ()
-        subscription = ((*translate.SUBSCRIBED, *arriving), fork.SUBSCRIBED)
+        subscription = (translate.SUBSCRIBED, fork.SUBSCRIBED)
+        arriving = arrivals.OF_ANY_CHANNEL if settings.inbound else ()
         self.pool = NodePool(
-            (Node(node, self.supervisor, self.clock, events, subscription) for node in settings.nodes),
+            (
+                Node(node, self.supervisor, self.clock, events, subscription, of_any_channel=arriving)
+                for node in settings.nodes
+            ),
             lambda name: len(self.registry.on_node(name)),
         )
         flows = FlowLibrary(settings.flows)

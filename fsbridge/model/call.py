@@ -37,7 +37,8 @@ class Call:
 
     `failure` is set when the call is bound to fail, which may be before its channel has ended; `failure_detail`
     says in words what happened (for a flow: the step and the reason). `flow_version` is the document's that ran,
-    `flow_result` what it ended with. For an `inbound` call the destination is the number that was called.
+    `flow_result` what it ended with. `driven` says that an application which is sent to the channel now is
+    run. For an `inbound` call the destination is the number that was called.
     """
 
     session_id: SessionId
@@ -51,6 +52,7 @@ class Call:
     created_at: float
     phase: Phase = Phase.QUEUED
     channel_seen: bool = False
+    driven: bool = False
     ringing: bool = False
     answered_at: float | None = None
     completed_at: float | None = None
@@ -68,6 +70,7 @@ class Call:
     flow_result: Json = None
     inbound: bool = False
     kills: int = 0
+    looks: int = 0
     deadlines: Mapping[Deadline, float] = field(default_factory=lambda: MappingProxyType({}))
 
     @property

@@ -33,5 +33,6 @@ class Deadline(StrEnum):
     ORIGINATE = "originate"
     TAP = "tap"
     VERDICT = "verdict"
+    PARK = "park"
     HANGUP = "hangup"
     CALL = "call"

@@ -33,10 +33,9 @@ WATCH_INTERVAL_S = 1.0
 MAX_MODULES = 64
 """Modules whose presence is remembered."""
 
-UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE", "CHANNEL_PARK"})
+UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE"})
 """Channel events that our filter on `fsbridge_node` would drop, so they are let in by name, other people's calls
-included: the first two carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers), and a call that comes
-in has that variable only once it was taken (`call.running.inbound`)."""
+included: they carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,10 @@ class NodeEvents:
 
 
 class Node:
-    """Keeps one node's event socket up from `start` to `stop`."""
+    """Keeps one node's event socket up from `start` to `stop`.
+
+    `of_any_channel` are events that are wanted of every channel, not only of those that carry our `fsbridge_node`.
+    """
 
     def __init__(
         self,
@@ -69,6 +71,7 @@ class Node:
         events: NodeEvents,
         subscription: tuple[tuple[str, ...], tuple[str, ...]],
         backoff_s: tuple[float, float] = BACKOFF_S,
+        of_any_channel: tuple[str, ...] = (),
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -81,6 +84,7 @@ class Node:
         self._events = events
         self._names, self._subclasses = subscription
         self._backoff_s = backoff_s
+        self._unfiltered = (*(name for name in self._names if name in UNFILTERABLE), *of_any_channel)
         self._client: EslClient | None = None
         self._modules: dict[tuple[int, str], bool] = {}
         self._stopping = Flag()
@@ -185,7 +189,7 @@ class Node:
         try:
             client.connect()
             client.command(Subscribe(("BACKGROUND_JOB", "HEARTBEAT", *self._names), self._subclasses))
-            for kept in ("BACKGROUND_JOB", "HEARTBEAT", *(name for name in self._names if name in UNFILTERABLE)):
+            for kept in ("BACKGROUND_JOB", "HEARTBEAT", *self._unfiltered):
                 client.command(Filter("Event-Name", kept))
             client.command(Filter("variable_fsbridge_node", self.name))
         except EslError as error:

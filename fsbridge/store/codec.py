@@ -32,7 +32,7 @@ class CodecError(ValueError):
 
 
 def to_dict(call: Call, seal: Seal) -> dict[str, Any]:
-    """The call as JSON values; `deadlines` left out, `webhook_auth` sealed."""
+    """The call as JSON values, without what holds for this process only (deadlines, …); `webhook_auth` sealed."""
     return {
         "v": VERSION,
         "session_id": call.session_id,

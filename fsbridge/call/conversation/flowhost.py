@@ -57,6 +57,7 @@ class FlowHost:
         clock: Clock,
         beside: Callable[[str, Callable[[], None]], None],
         post: Callable[[FlowNews], None],
+        called_back: Callable[[], None],
     ) -> None:
         call = current()
         self._call = call
@@ -83,8 +84,9 @@ class FlowHost:
             began=self._began,
             left=self._left,
             heard=self._heard,
+            called_back=called_back,
         )
-        self._run = FlowRun(switch, call.channel, outside, Ears(tapping))
+        self._run = FlowRun(switch, call.channel, outside, Ears(tapping), call.driven)
 
     @property
     def deadline(self) -> float | None:
@@ -113,6 +115,10 @@ class FlowHost:
     def on_news(self, news: FlowNews) -> None:
         """The end of something that was done beside."""
         self._run.on_news(news, self._clock.monotonic())
+
+    def on_driven(self) -> None:
+        """The channel takes applications now."""
+        self._run.on_driven(self._clock.monotonic())
 
     def on_time(self) -> None:
         """The deadline has passed."""

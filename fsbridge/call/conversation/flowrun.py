@@ -1,9 +1,10 @@
 """One flow on one channel: the interpreter's actions done, its results brought back. Shell, but it only sends.
 
 The runner owns it, calls it from its own greenlet only, and tells it of events, results and time. The rules
-are the interpreter's; what is here: an action is in flight at most once, a completion is matched on our own
-Application-UUID, what waits for others is done beside and reported by `post`, an application that outlasts its
-deadline is broken off before the next one is sent (executes nest), and nothing is sent after `stop`.
+are the interpreter's; what is here: an action is in flight at most once, nothing is sent to a channel that cannot be
+driven yet, a completion is matched on our own Application-UUID, what waits for others is done beside and reported by
+`post`, an application that outlasts its deadline is broken off before the next one is sent (executes nest), and
+nothing is sent after `stop`.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Outside:
 
     `fetch` blocks, so it is done `beside`. `dial` makes the `bridge` application's argument or raises ValueError;
     `bot_refusal` says why a URL may not be a bot's. `tell` keeps an event for the caller and says whether there is
-    anybody to tell. `began`, `left` and `heard` are told of steps and of what met them.
+    anybody to tell. `began`, `left` and `heard` are told of steps and of what met them, `called_back` that the channel
+    was sent back into park.
     """
 
     fetch: Callable[[Fetch], Result]
@@ -66,16 +68,21 @@ class Outside:
     began: Callable[[str, str], None]
     left: Callable[[Left], None]
     heard: Callable[[Heard], None]
+    called_back: Callable[[], None]
 
 
 @dataclass(slots=True)
 class FlowRun:
-    """The state of a running flow; `deadline` is monotonic seconds, `ended` is set once and for all."""
+    """The state of a running flow; `deadline` is monotonic seconds, `ended` is set once and for all.
+
+    `driven` is the call's: whether an application that is sent to the channel now is run.
+    """
 
     node: Executor
     channel: ChannelUuid
     outside: Outside
     ears: Ears
+    driven: bool = False
     state: FlowState | None = None
     action: Action | None = None
     action_id: ActionId | None = None
@@ -85,6 +92,7 @@ class FlowRun:
     _until: float | None = None
     _run_until: float = 0.0
     _breaking: bool = False
+    _held: bool = False
 
     @property
     def deadline(self) -> float | None:
@@ -119,6 +127,16 @@ class FlowRun:
         """Take the result of what was done beside."""
         if not self.stopped and news.action_id == self.action_id:
             self._resume(news.result, now)
+
+    def on_driven(self, now: float) -> None:
+        """The channel takes applications now: send what was held back."""
+        self.driven = True
+        if self.stopped or not self._held or self.action is None:
+            return
+        self._held = False
+        result = self._begin(self.action, now)
+        if result is not None:
+            self._resume(result, now)
 
     def on_time(self, now: float) -> None:
         """Give the action in flight up, or the whole run."""
@@ -176,7 +194,7 @@ class FlowRun:
 
     def _resume(self, result: Result, now: float) -> None:
         state, self.action, self.action_id, self._until = self.state, None, None, None
-        self._breaking = False
+        self._breaking = self._held = False
         if state is not None:
             self._follow(interpreter.resume(state, result), now)
 
@@ -205,7 +223,13 @@ class FlowRun:
     # --- actions -----------------------------------------------------------------------------------------
 
     def _begin(self, action: Action, now: float) -> Result | None:
-        """Set an action going; its result, if that is known at once."""
+        """Set an action going; its result, if that is known at once.
+
+        The call watches over a channel that does not come into park; until it does only the whole run's time counts.
+        """
+        if not self.driven and isinstance(action, (Execute, Dial, OpenStream)):
+            self._held, self._until = True, self._run_until
+            return None
         self.action_id = ActionId(new_uuid())
         self._until = now + action.deadline_s
         match action:
@@ -273,6 +297,8 @@ class FlowRun:
         try:
             if leaves:
                 self.node.call_back(self.channel)
+                self.driven = False
+                self.outside.called_back()
             else:
                 self.node.break_off(self.channel)
         except EslError:

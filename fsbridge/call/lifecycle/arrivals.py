@@ -15,8 +15,8 @@ from fsbridge.esl.events import Event
 from fsbridge.model.ids import ChannelUuid, is_uuid
 from fsbridge.settings.inbound import InboundSettings
 
-SUBSCRIBED = ("CHANNEL_PARK",)
-"""The channel event that a node has to send us beside those of `call.lifecycle.translate`, where calls may come in."""
+OF_ANY_CHANNEL = ("CHANNEL_PARK",)
+"""What a node has to send us of every channel where calls may come in: one has our variables only once it was taken."""
 
 MARK = "fsbridge_inbound"
 """The channel variable by which the dialplan hands a call to us."""
@@ -38,7 +38,7 @@ class InboundCall:
 
 def recognise(event: Event) -> InboundCall | None:
     """The inbound call that an event announces, or None for every other event."""
-    return read(event.headers) if event.name in SUBSCRIBED else None
+    return read(event.headers) if event.name in OF_ANY_CHANNEL else None
 
 
 def read(headers: Mapping[str, str]) -> InboundCall | None:

@@ -62,6 +62,18 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Parked:
+    """CHANNEL_PARK: the channel waits for applications now; `answered` is its Answer-State."""
+
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CalledBack:
+    """The flow has sent the channel back into park, out of what it was in: it is on its way there."""
+
+
+@dataclass(frozen=True, slots=True)
 class TapConnected:
     """mod_audio_fork reached the worker."""
 
@@ -124,9 +136,10 @@ class ChannelGone:
 
 @dataclass(frozen=True, slots=True)
 class ChannelAlive:
-    """The node says that the channel exists; `answered` is its Answer-State."""
+    """The node says that the channel exists; `answered` is its Answer-State, `parked` whether it runs `park`."""
 
     answered: bool
+    parked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +170,8 @@ Input = (
     | ChannelSeen
     | Progress
     | Answered
+    | Parked
+    | CalledBack
     | TapConnected
     | TapFailed
     | AmdHeard

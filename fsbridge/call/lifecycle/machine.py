@@ -11,6 +11,10 @@ once. Events may be lost, doubled or late, so the rules are these:
   means answered) *or* from the node's word that the channel is answered, whichever comes first.
 * An end is known from CHANNEL_HANGUP_COMPLETE, or from the node's word that the channel is gone. A failed job
   of a channel that was seen waits briefly for its hang-up event, which carries the SIP status.
+* The channel can be driven (an application that is sent is run) once it is in park: known from CHANNEL_PARK, from
+  the originate's `+OK`, or from the node's word. Before that, `park` takes the channel from whatever was sent
+  (tests/traces race_playback_before_park); so it is after a flow has called the channel back from elsewhere. The
+  flow begins with the answer or the verdict, whichever it has to wait for, and sends when `driven`.
 * While the call waits for anything, a deadline stands in `deadlines`; when it passes, the node is asked, or the
   next best fact is taken. So no loss of events leaves a call without an end.
 * After ENDED every input is ignored.
@@ -55,6 +59,11 @@ MAX_KILLS = 3
 """How often an unconfirmed hang-up is asked for before the call is closed without the node's word."""
 
 
+MAX_LOOKS = 4
+"""How often an answered channel is looked for in park, each time after twice as long, before the node's word that it
+is not there ends the call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Now:
     """The moment of a step: monotonic seconds for deadlines, Unix seconds for the record."""
@@ -75,6 +84,7 @@ class Limits:
     hangup_s: float = 5.0
     late_event_s: float = 1.0
     answer_s: float = 5.0
+    park_s: float = 1.0
 
 
 def step(call: Call, event: i.Input, now: Now, limits: Limits) -> Step:
@@ -96,7 +106,7 @@ def _begin(call: Call, _: i.Begin, now: Now, limits: Limits) -> Step:
     if call.phase is not Phase.QUEUED:
         return call, ()
     if call.inbound:
-        call = replace(call, phase=Phase.RINGING, ringing=True, channel_seen=True)
+        call = replace(call, phase=Phase.RINGING, ringing=True, channel_seen=True, driven=True)
         return _wait(call, Deadline.ORIGINATE, now, limits.answer_s), (AnswerChannel(),)
     patience = limits.ring_s + limits.originate_grace_s
     call = replace(call, phase=Phase.ORIGINATING)
@@ -128,7 +138,7 @@ def _job_done(call: Call, event: i.JobDone, now: Now, limits: Limits) -> Step:
             failed = _fail(call, FailureReason.TRUNK_UNAVAILABLE, "the node gave the channel another uuid")
             ended, effects = _end(failed, now)
             return ended, (Kill("NORMAL_CLEARING", event.text), *effects)
-        return _answered(call, i.Answered(), now, limits)
+        return _parked(call, i.Parked(answered=True), now, limits)
     if call.answered_at is not None:
         return call, ()  # contradicted by the answer: the hang-up event decides
     if call.hangup is None:
@@ -163,13 +173,32 @@ def _answered(call: Call, _: i.Answered, now: Now, limits: Limits) -> Step:
     call = replace(call, answered_at=now.wall)
     if call.phase is Phase.HANGING_UP:
         return call, ()
-    call = _wait(_calm(call), Deadline.CALL, now, limits.max_call_s)
+    call = _await_park(_wait(_calm(call), Deadline.CALL, now, limits.max_call_s), now, limits)
     options = call.request.amd
     if call.request.call_analysis is None or options is None:
         return _run_flow(call)
     call = _wait(replace(call, phase=Phase.ANALYZING), Deadline.TAP, now, limits.tap_connect_s)
     patience = options.total_timeout_ms / 1000 + limits.verdict_grace_s
     return _wait(call, Deadline.VERDICT, now, patience), ()
+
+
+def _parked(call: Call, event: i.Parked, now: Now, limits: Limits) -> Step:
+    call = _drive(replace(call, channel_seen=True))
+    return _answered(call, i.Answered(), now, limits) if event.answered else (call, ())
+
+
+def _called_back(call: Call, _: i.CalledBack, now: Now, limits: Limits) -> Step:
+    if call.phase is not Phase.IN_FLOW:
+        return call, ()
+    return _await_park(replace(call, driven=False), now, limits), ()
+
+
+def _drive(call: Call) -> Call:
+    return _unwait(replace(call, driven=True, looks=0), Deadline.PARK)
+
+
+def _await_park(call: Call, now: Now, limits: Limits) -> Call:
+    return call if call.driven else _wait(call, Deadline.PARK, now, limits.park_s * 2**call.looks)
 
 
 def _tap_connected(call: Call, _: i.TapConnected, now: Now, limits: Limits) -> Step:
@@ -266,15 +295,26 @@ def _channel_gone(call: Call, event: i.ChannelGone, now: Now, limits: Limits) ->
 def _channel_alive(call: Call, event: i.ChannelAlive, now: Now, limits: Limits) -> Step:
     if call.phase is Phase.QUEUED:
         return call, ()
-    if event.answered and call.answered_at is None and call.phase is not Phase.HANGING_UP:
-        return _answered(call, i.Answered(), now, limits)
     call = replace(call, channel_seen=True)
     if call.phase is Phase.HANGING_UP:
         return _hang_up(call, "NORMAL_CLEARING", now, limits)
+    if event.parked:
+        call = _drive(call)
+    if event.answered and call.answered_at is None:
+        return _answered(call, i.Answered(), now, limits)
+    if event.answered and not call.driven:
+        return _not_parked(call, now, limits)
     if call.answered_at is None and Deadline.ORIGINATE not in call.deadlines:
         # It rings past every timeout: FreeSWITCH's own timer has failed us.
         return _hang_up(_fail(call, FailureReason.NO_ANSWER, "still ringing"), "NO_ANSWER", now, limits)
     return call, ()
+
+
+def _not_parked(call: Call, now: Now, limits: Limits) -> Step:
+    if call.looks < MAX_LOOKS:
+        return call, ()
+    detail = f"node {call.node} has not parked the channel: nothing that is sent to it would be run"
+    return _hang_up(_lost(call, detail), "NORMAL_TEMPORARY_FAILURE", now, limits)
 
 
 def _node_lost(call: Call, _: i.NodeLost, now: Now, limits: Limits) -> Step:
@@ -299,6 +339,8 @@ def _deadline(call: Call, event: i.DeadlinePassed, now: Now, limits: Limits) -> 
         case Deadline.TAP:
             detail = "the audio tap did not connect in time"
             return _tap_failed(call, i.TapFailed(detail, final=True), now, limits)
+        case Deadline.PARK:
+            return _await_park(replace(call, looks=call.looks + 1), now, limits), (CheckChannel(),)
         case Deadline.VERDICT:
             if call.analysis is None:
                 call = _inconclusive(call)
@@ -399,6 +441,8 @@ _HANDLERS: dict[type[Any], Callable[[Call, Any, Now, Limits], Step]] = {
     i.ChannelSeen: _channel_seen,
     i.Progress: _progress,
     i.Answered: _answered,
+    i.Parked: _parked,
+    i.CalledBack: _called_back,
     i.TapConnected: _tap_connected,
     i.TapFailed: _tap_failed,
     i.AmdHeard: _amd_heard,

@@ -5,6 +5,8 @@ Which header says what is held to recorded conversations by `tests/unit/call/tes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from amd_model.verdict import WireError, decode_event
 from fsbridge.amd import fork
 from fsbridge.call.lifecycle import inputs as i
@@ -16,6 +18,7 @@ SUBSCRIBED = (
     "CHANNEL_PROGRESS",
     "CHANNEL_PROGRESS_MEDIA",
     "CHANNEL_ANSWER",
+    "CHANNEL_PARK",
     "CHANNEL_HANGUP",
     "CHANNEL_HANGUP_COMPLETE",
     "CHANNEL_EXECUTE_COMPLETE",
@@ -33,12 +36,25 @@ def to_input(event: Event) -> i.Input | None:
             return i.Progress()
         case "CHANNEL_ANSWER":
             return i.Answered()
+        case "CHANNEL_PARK":
+            return i.Parked(answered=is_answered(event.headers))
         case "CHANNEL_HANGUP_COMPLETE":
             return i.HungUp(hangup_info(event.headers))
         case "CUSTOM":
             return _tap(event)
         case _:
             return None
+
+
+def alive(dump: Mapping[str, str]) -> i.ChannelAlive:
+    """What a channel's `uuid_dump` says of it."""
+    parked = dump.get("Channel-State") == "CS_EXECUTE" and dump.get("variable_current_application") == "park"
+    return i.ChannelAlive(answered=is_answered(dump), parked=parked)
+
+
+def is_answered(headers: Mapping[str, str]) -> bool:
+    """Whether the channel stands answered, by an event's headers or a dump's."""
+    return headers.get("Answer-State") == "answered"
 
 
 def is_hanging_up(event: Event) -> bool:

@@ -192,6 +192,9 @@ class CallRunner:
             self._beside("keep_cause", lambda: self.switch.keep_hangup_cause(self.call.channel))
         for effect in effects:
             self._do(effect)
+        if self._flow is not None and self.call.driven and not before.driven:
+            self._flow.on_driven()
+            self._pass_flow_end()
         if self.call.phase is Phase.ANALYZING and before.phase is not Phase.ANALYZING and self.placement.tap is None:
             self._step(i.TapFailed("no AMD worker is up", final=True))
 
@@ -267,6 +270,7 @@ class CallRunner:
             parts.clock,
             self._beside,
             self.post,
+            lambda: self._step(i.CalledBack()),
         )
         self._flow.start()
         self._pass_flow_end()
@@ -336,4 +340,6 @@ class CallRunner:
 
 def _worth_keeping(call: Call) -> Call:
     """The call without what changes often and is worth nothing after a restart."""
-    return replace(call, deadlines=MappingProxyType({}), channel_seen=False, tap_connected=False, kills=0)
+    return replace(
+        call, deadlines=MappingProxyType({}), channel_seen=False, driven=False, tap_connected=False, kills=0, looks=0
+    )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from fsbridge.amd import fork
 from fsbridge.call.lifecycle import inputs as i
+from fsbridge.call.lifecycle.translate import alive
 from fsbridge.esl.commands import kill
 from fsbridge.esl.dialstring import DialStringError, Endpoint, OriginatePlan, Tap, originate
 from fsbridge.esl.errors import CommandError, CommandFailed, EslConnectionLost, EslError
@@ -85,11 +86,11 @@ class Switch:
         return i.ChannelGone() if reply.startswith("-ERR No such channel") else None
 
     def look(self, channel: ChannelUuid) -> i.Input:
-        """Whether the channel exists and is answered; if not, the cause that the node kept."""
+        """Whether the channel exists, is answered and parked; if it is gone, the cause that the node kept."""
         node = self._reach()
         dump = node.channel_dump(channel)
         if dump is not None:
-            return i.ChannelAlive(answered=dump.get("Answer-State") == "answered")
+            return alive(dump)
         kept = node.api(f"hash select/{CAUSE_REALM}/{channel}").strip()
         return i.ChannelGone(HangupInfo(kept) if _CAUSE.fullmatch(kept) else None)
 

@@ -55,7 +55,8 @@ def as_json(document: Any) -> Message:
 @pytest.mark.parametrize("name", loader.names())
 def test_every_recorded_frame_is_understood(name: str) -> None:
     found = messages(name)
-    assert isinstance(found[0], AuthRequest)
+    # The product's own recordings begin after the login, with a command of ours.
+    assert isinstance(found[0], AuthRequest) or loader.conversation(name)[0].dir == "send"
     assert not [message for message in found if isinstance(message, UnknownFrame)]
     replies = [message for message in found if isinstance(message, (CommandReply, ApiResponse))]
     # A node that was killed or told to shut down may leave its last commands unanswered.

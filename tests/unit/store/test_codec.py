@@ -43,7 +43,7 @@ def test_the_secret_is_sealed() -> None:
 def test_no_field_is_forgotten() -> None:
     """A field added to the model must be added here too, or a restart would lose it."""
     stored = to_dict(completed(webhook_call()), seal)
-    assert stored.keys() == {f.name for f in fields(Call)} - {"deadlines"} | {"v"}
+    assert stored.keys() == {f.name for f in fields(Call)} - {"deadlines", "driven", "looks"} | {"v"}
     assert stored["request"].keys() == {f.name for f in fields(CallRequest)}
     assert stored["analysis"].keys() == {f.name for f in fields(Analysis)}
 

@@ -82,7 +82,7 @@ class Hand:
 class Story:
     """One run; `at` is the clock."""
 
-    def __init__(self, steps: str, head: str = "", ears_fail: bool = False) -> None:
+    def __init__(self, steps: str, head: str = "", ears_fail: bool = False, driven: bool = True) -> None:
         self.hand, self.at = Hand(), 100.0
         hand = self.hand
 
@@ -107,8 +107,9 @@ class Story:
             began=lambda step, kind: hand.began.append(step),
             left=hand.left.append,
             heard=hand.heard.append,
+            called_back=lambda: hand.did.append("away"),
         )
-        self.run = FlowRun(hand, CHANNEL, outside, Ears(tapping))
+        self.run = FlowRun(hand, CHANNEL, outside, Ears(tapping), driven)
         self.run.start(parse(f"{head}\nsteps:\n{steps}"), {}, FACTS, self.at)
 
     def completes(self, response: str = "_none_", action: str | None = None, **variables: str) -> None:
@@ -195,10 +196,64 @@ def test_a_bridge_is_left_by_calling_the_channel_back() -> None:
     assert story.hand.did[-1] == "bridge sofia/gateway/carrier/+15550100777"
     assert story.hand.began == ["a"]
     story.passes(95)
-    assert story.hand.did[-1] == "call back"
+    assert story.hand.did[-2:] == ["call back", "away"]
     story.completes(originate_disposition="SUCCESS")
     assert story.run.ended is not None
     assert story.run.ended.cause == "USER_BUSY"
+
+
+def test_nothing_is_sent_before_the_channel_can_be_driven() -> None:
+    """`park` takes the channel from what was sent before it (tests/traces race_playback_before_park)."""
+    story = Story(PLAY_TWO, driven=False)
+    assert (story.hand.did, story.hand.began) == ([], ["a"])
+    story.passes(600)
+    assert story.hand.did == []
+    story.run.on_driven(story.at)
+    story.run.on_driven(story.at)
+    assert story.hand.did == ["playback a.wav"]
+    story.passes(599)  # its own time began with the sending
+    story.completes("FILE PLAYED")
+    assert story.hand.did == ["playback a.wav", "playback b.wav"]
+
+
+def test_what_needs_no_channel_does_not_wait_for_it() -> None:
+    story = Story("  - {id: a, notify: {name: known, data: 1}}\n  - {id: b, play: b.wav}", driven=False)
+    assert story.hand.did == ["event known 1"]
+    story.run.on_driven(story.at)
+    assert story.hand.did == ["event known 1", "playback b.wav"]
+
+
+def test_a_bot_is_not_asked_for_before_the_channel_can_be_driven() -> None:
+    story = Story("  - {id: a, stream: {url: 'wss://bot.example/x'}}", driven=False)
+    assert story.hand.did == []
+    story.run.on_driven(story.at)
+    assert story.hand.did == ["bot wss://bot.example/x"]
+
+
+def test_a_channel_that_never_can_be_driven_is_waited_for_no_longer_than_the_flow_may_last() -> None:
+    story = Story(PLAY_TWO, head="max_duration: 30", driven=False)
+    assert story.run.deadline == 130
+    story.passes(30)
+    assert "max_duration of 30 s" in story.reason
+    story.run.on_driven(story.at)
+    assert story.hand.did == []
+
+
+@pytest.mark.parametrize("step", ["bridge: {to: '+15550100777', max: 60}", "conference: {room: x, max: 60}"])
+@pytest.mark.parametrize("parked_first", [False, True])
+def test_after_a_call_back_the_next_is_sent_when_the_channel_is_in_park_again(step: str, parked_first: bool) -> None:
+    """The old application's completion comes before the new CHANNEL_PARK (tests/traces bridge_max_reached)."""
+    story = Story(f"  - {{id: a, {step}, on: {{failed: b}}}}\n  - {{id: b, play: b.wav}}")
+    while story.hand.did[-1].startswith("multiset"):
+        story.completes()
+    story.passes(95)
+    assert story.hand.did[-2:] == ["call back", "away"]
+    ended = [lambda: story.completes(), lambda: story.run.on_driven(story.at)]
+    first, second = reversed(ended) if parked_first else ended
+    first()
+    assert "playback b.wav" not in story.hand.did
+    second()
+    assert story.hand.did[-1] == "playback b.wav"
 
 
 def test_who_cannot_be_dialled_is_not_dialled() -> None:

@@ -7,7 +7,7 @@ import pytest
 from amd_model.verdict import AmdEvent, EventKind, Mode, Verdict
 from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.lifecycle.effects import AnswerChannel, CheckChannel, Kill, Originate, StartFlow, StopFlow, StopTap
-from fsbridge.call.lifecycle.machine import MAX_KILLS, Now, earliest, step
+from fsbridge.call.lifecycle.machine import MAX_KILLS, MAX_LOOKS, Now, earliest, step
 from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import FailureReason, HangupInfo
 from fsbridge.model.status import Deadline, Phase, Status
@@ -242,6 +242,56 @@ def test_what_a_flow_found_out_stays_with_the_call() -> None:
     ended = i.FlowEnded(i.FlowResult.FINISHED, data={"answer": 1})
     call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", False), ended, hung_up())
     assert (call.status, call.flow_result) == (Status.COMPLETED, {"answer": 1})
+
+
+@pytest.mark.parametrize("witness", [i.JobDone(True, CHANNEL), i.Parked(True), i.ChannelAlive(True, parked=True)])
+@pytest.mark.parametrize("answer_first", [True, False])
+def test_a_channel_can_be_driven_when_any_witness_has_seen_it_in_park(witness: i.Input, answer_first: bool) -> None:
+    call, _ = play(a_call(), i.Begin(), i.Progress(), *([i.Answered()] if answer_first else []))
+    assert not call.driven
+    assert (Deadline.PARK in call.deadlines) is answer_first
+    call, effects = play(call, witness, i.Answered(), at=1.0)
+    assert call.driven
+    assert Deadline.PARK not in call.deadlines
+    assert (StartFlow() in effects) is not answer_first
+
+
+def test_a_channel_whose_park_nobody_told_of_is_looked_for_ever_more_rarely() -> None:
+    call, _ = play(a_call(), i.Begin(), i.Answered())
+    waits = []
+    for _ in range(MAX_LOOKS + 2):
+        before = call.deadlines[Deadline.PARK]
+        call, effects = play(call, i.DeadlinePassed(Deadline.PARK), at=before)
+        assert effects == [CheckChannel()]
+        waits.append(call.deadlines[Deadline.PARK] - before)
+    assert waits == sorted(set(waits))
+    found, effects = play(call, i.ChannelAlive(True, parked=True))
+    assert found.driven
+    assert effects == []
+
+
+def test_a_channel_that_the_node_does_not_park_is_given_up_with_words() -> None:
+    call, _ = play(a_call(), i.Begin(), i.Answered(), i.ChannelAlive(True))
+    for _ in range(MAX_LOOKS):
+        call, effects = play(call, i.DeadlinePassed(Deadline.PARK), i.ChannelAlive(True))
+    assert effects == [CheckChannel(), StopFlow(), Kill("NORMAL_TEMPORARY_FAILURE")]
+    assert (call.failure, call.phase) == (FailureReason.FLOW_ERROR, Phase.HANGING_UP)
+    assert "has not parked the channel" in (call.failure_detail or "")
+
+
+def test_a_verdict_may_come_before_the_channel_is_in_park() -> None:
+    call, effects = play(a_call(LIVE), i.Begin(), i.Answered(), i.TapConnected(), verdict(Verdict.LIVE_PERSON))
+    assert StartFlow() in effects
+    assert not call.driven
+    call, _ = play(call, i.Parked(True), at=1.0)
+    assert (call.driven, call.phase) == (True, Phase.IN_FLOW)
+
+
+def test_a_channel_that_is_called_back_cannot_be_driven_until_it_is_in_park_again() -> None:
+    call, _ = play(a_call(), *ANSWERED, i.CalledBack())
+    assert (call.driven, Deadline.PARK in call.deadlines) == (False, True)
+    call, _ = play(call, i.Parked(True), at=1.0)
+    assert (call.driven, Deadline.PARK in call.deadlines) == (True, False)
 
 
 def test_a_transferred_call_lives_on_until_its_hang_up() -> None:

@@ -31,6 +31,9 @@ INPUTS: list[i.Input] = [
     i.ChannelSeen(),
     i.Progress(),
     i.Answered(),
+    i.Parked(True),
+    i.Parked(False),
+    i.CalledBack(),
     i.TapConnected(),
     i.TapFailed("gone"),
     i.TapFailed("gone", final=True),
@@ -44,6 +47,7 @@ INPUTS: list[i.Input] = [
     hung_up("NO_ANSWER", 19),
     i.ChannelGone(),
     i.ChannelAlive(True),
+    i.ChannelAlive(True, parked=True),
     i.ChannelAlive(False),
     i.NodeLost(),
     i.StopAsked("stopping"),
@@ -52,7 +56,7 @@ INPUTS: list[i.Input] = [
 
 REAL = [
     [i.Begin(), i.ChannelSeen(), i.Progress(), i.Answered(), i.TapConnected(), i.JobDone(True, CHANNEL),
-     verdict(Verdict.LIVE_PERSON), i.FlowEnded(i.FlowResult.FINISHED), hung_up()],
+     i.Parked(True), verdict(Verdict.LIVE_PERSON), i.FlowEnded(i.FlowResult.FINISHED), hung_up()],
     [i.Begin(), i.ChannelSeen(), i.HungUp(hung_up("USER_BUSY", 17).info), i.JobDone(False, "USER_BUSY")],
     [i.Begin(), i.ChannelSeen(), i.Progress(), i.JobDone(False, "NO_ANSWER"), hung_up("NO_ANSWER", 19)],
     [i.Begin(), i.ChannelSeen(), i.Answered(), i.TapConnected(), verdict(Verdict.ANSWERING_MACHINE), hung_up()],
@@ -130,6 +134,7 @@ def test_an_open_call_always_waits_for_something(call: Call, events: list[i.Inpu
         call, effects = step(call, event, Now(number / 10, 1_000.0), LIMITS)
         if not call.ended:
             assert call.deadlines, f"{call.phase} waits for nothing after {event}"
+            assert call.driven or call.phase is not Phase.IN_FLOW or Deadline.PARK in call.deadlines
         for effect in effects:
             assert not (isinstance(effect, StartFlow) and call.phase is not Phase.IN_FLOW)
             assert not (isinstance(effect, Kill) and effect.channel is None and call.phase is not Phase.HANGING_UP)

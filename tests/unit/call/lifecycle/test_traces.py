@@ -80,11 +80,15 @@ def recorded(name: str) -> tuple[Recorded, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of a call: its last version, every effect, the statuses with the recorded second each came at."""
+    """What became of a call: its last version, every effect, the statuses with the recorded second each came at.
+
+    `driven` are the seconds at which it became one that can be driven.
+    """
 
     call: Call
     effects: list[Effect]
     statuses: list[tuple[Status, float]]
+    driven: list[float]
 
 
 def replay(recording: Recorded, call: Call, change: Callable[[Event], Event] = lambda event: event) -> Replayed:
@@ -92,14 +96,17 @@ def replay(recording: Recorded, call: Call, change: Callable[[Event], Event] = l
     call = replace(call, channel=ChannelUuid(recording.channel))
     effects: list[Effect] = []
     statuses: list[tuple[Status, float]] = []
+    driven: list[float] = []
 
     def take(given: i.Input, at: float) -> None:
         nonlocal call
-        before = call.status
+        before, drivable = call.status, call.driven
         call, made = step(call, given, Now(at, STARTED + at), LIMITS)
         effects.extend(made)
         if call.status is not before:
             statuses.append((call.status, at))
+        if call.driven and not drivable:
+            driven.append(at)
 
     take(i.Begin(), recording.asked_at)
     for at, event in recording.events:
@@ -112,7 +119,7 @@ def replay(recording: Recorded, call: Call, change: Callable[[Event], Event] = l
             given = to_input(change(event))
             if given is not None:
                 take(given, at)
-    return Replayed(call, effects, statuses)
+    return Replayed(call, effects, statuses, driven)
 
 
 def when(recording: Recorded, name: str) -> float | None:
@@ -144,6 +151,11 @@ def refused(cause: str, q850: int, sip_status: int, failure: FailureReason, ring
     return End(HangupInfo(cause, q850, sip_status), failure, rings)
 
 
+def by_the_node(cause: str, rings: bool = False) -> End:
+    """Answered, and ended by FreeSWITCH itself: somebody restarted its profile, or shut it down."""
+    return End(HangupInfo(cause, 16, None), None, rings)
+
+
 def unplaced(cause: str) -> End:
     """No channel at all: only the job says so, and it knows no numbers."""
     return End(HangupInfo(cause), FailureReason.TRUNK_UNAVAILABLE, rings=False)
@@ -153,6 +165,18 @@ ENDS: dict[str, list[End]] = {
     "answered_gateway": [by_us()],
     "answered_gateway_json": [by_us()],
     "answered_sip_uri": [by_us()],
+    "bridge_max_reached": [by_us()],
+    "conference_max_reached": [by_us()],
+    "hangup_after_complete_110": [by_us()],
+    "node_shut_down_with_flow": [by_the_node("SYSTEM_SHUTDOWN")],
+    "park_before_job_110": [by_us()],
+    "park_long_after_job_110": [by_us()],
+    "park_transfer": [by_us()],
+    "profile_restarted_live": [by_the_node("MANAGER_REQUEST")],
+    "profile_restarted_ringing": [refused("MANAGER_REQUEST", 16, 487, FailureReason.TRUNK_UNAVAILABLE, rings=True)],
+    "race_playback_before_park": [by_us()],
+    "race_speak_before_park": [by_us()],
+    "tap_never_connects": [by_us(rings=False)],
     "bad_dial_string": [unplaced("CHAN_NOT_IMPLEMENTED")],
     "busy_486": [refused("USER_BUSY", 17, 486, FailureReason.BUSY)],
     "cancelled_while_ringing": [refused("ORIGINATOR_CANCEL", 16, 487, FailureReason.NO_ANSWER, rings=True)],
@@ -284,6 +308,51 @@ def test_a_call_of_a_node_that_dies_stays_open_until_the_node_is_given_up(name: 
     assert notices(list(effects)) == [Notice.FAILED]
 
 
+# --- when the channel can be driven --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name, ends in ENDS.items() if any(end.failure is None for end in ends)])
+def test_a_channel_can_be_driven_from_its_park_or_its_job_on_whichever_comes_first(name: str) -> None:
+    for recording in recorded(name):
+        first = min(at for at in (when(recording, "BACKGROUND_JOB"), when(recording, "CHANNEL_PARK")) if at is not None)
+        assert replay(recording, a_call()).driven[:1] == [first]
+
+
+@pytest.mark.parametrize("witness", ["CHANNEL_PARK", "BACKGROUND_JOB"])
+@pytest.mark.parametrize("name", ["park_before_job_110", "park_long_after_job_110"])
+def test_one_witness_of_the_park_is_enough(name: str, witness: str) -> None:
+    (recording,) = recorded(name)
+    deaf = replace(recording, events=[(at, event) for at, event in recording.events if event.name != witness])
+    other = "BACKGROUND_JOB" if witness == "CHANNEL_PARK" else "CHANNEL_PARK"
+    assert replay(deaf, a_call()).driven == [when(recording, other)]
+
+
+@pytest.mark.parametrize("name", ["race_playback_before_park", "race_speak_before_park", "park_long_after_job_110"])
+def test_what_was_lost_had_been_sent_before_the_channel_could_be_driven(name: str) -> None:
+    """Each recording's first application, sent on CHANNEL_ANSWER, was taken off by `park`."""
+    (recording,) = recorded(name)
+    sent = next(at for at, way, raw in loader.conversation(name) if way == "send" and raw.startswith(b"sendmsg"))
+    answered = when(recording, "CHANNEL_ANSWER")
+    assert answered is not None
+    assert answered < sent < replay(recording, a_call()).driven[0]
+
+
+@pytest.mark.parametrize("name", ["bridge_max_reached", "conference_max_reached"])
+def test_a_call_back_is_over_with_a_park_of_its_own(name: str) -> None:
+    (recording,) = recorded(name)
+    called_back = next(at for at, _, raw in loader.conversation(name) if b"uuid_transfer" in raw)
+    parks = [at for at, event in recording.events if event.name == "CHANNEL_PARK"]
+    before = replace(recording, events=[(at, event) for at, event in recording.events if at < called_back])
+    away, _ = step(replay(before, a_call()).call, i.CalledBack(), Now(called_back, STARTED), LIMITS)
+    assert not away.driven
+    for at, event in recording.events:
+        given = to_input(event) if at >= called_back else None
+        if given is not None and not away.driven:
+            away, _ = step(away, given, Now(at, STARTED + at), LIMITS)
+            assert away.driven is (at == parks[1] and event.name == "CHANNEL_PARK")
+    assert away.driven
+
+
 # --- with the tap --------------------------------------------------------------------------------------
 
 
@@ -380,7 +449,6 @@ def test_what_means_nothing_to_a_call_is_no_input() -> None:
     assert {
         "CHANNEL_STATE",
         "CHANNEL_DESTROY",
-        "CHANNEL_PARK",
         "PLAYBACK_START",
         "DTMF",
         "BACKGROUND_JOB",
