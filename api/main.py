@@ -1,9 +1,9 @@
 """The composition root: settings → parts → servers; signals, drain, exit code. The only place that knows everybody.
 
-Start: store, workers, nodes, REST; the service listens before a node is up (`/readyz` tells), so that a caller
-gets answers and not refused connections. Stop (SIGTERM, SIGINT): no new calls, live calls end or are ended within
-`service.drain_timeout_s`, then webhooks, nodes and workers are let go. A failed essential task stops the service
-with exit code 1.
+Start: the data folder is locked and the address taken before anything is touched; then store, workers, nodes, REST.
+REST answers before a node or a worker is up (`/readyz` tells). Stop (SIGTERM, SIGINT): no new calls, live calls end or
+are ended within `service.drain_timeout_s`, then webhooks, nodes and workers are let go. A failed essential task stops
+the service with exit code 1.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from fsbridge.nodes.node import Node, NodeEvents
 from fsbridge.nodes.pool import NodePool
 from fsbridge.settings.whole import Settings
 from fsbridge.store.base import Store
+from fsbridge.store.folder import DataFolder, exposed
 from fsbridge.store.secrets import load_box
 from fsbridge.store.sqlite import SqliteStore
 from fsbridge.supervise import Supervisor, run_in_thread
@@ -54,6 +55,7 @@ log = structlog.get_logger(__name__)
 PURGE_INTERVAL_S = 600.0
 DAY_S = 86_400.0
 SAMPLE_INTERVAL_S = 0.5
+STARTING_INTERVAL_S = 0.05
 
 
 @dataclass(slots=True)
@@ -65,6 +67,7 @@ class Service:
     stopping: Flag = field(default_factory=Flag)
     failed: bool = False
 
+    folder: DataFolder = field(init=False)
     supervisor: Supervisor = field(init=False)
     metrics: Metrics = field(init=False)
     store: Store = field(init=False)
@@ -78,9 +81,17 @@ class Service:
     _lost_timers: dict[str, gevent.Greenlet[..., object]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.folder = DataFolder(self.settings.service.data_dir)
+        self.folder.hold()
+        try:
+            self._assemble()
+        except BaseException:
+            self.folder.release()
+            raise
+
+    def _assemble(self) -> None:
         settings = self.settings
-        data_dir = settings.service.data_dir
-        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir = self.folder.path
         self.supervisor = Supervisor(self._on_failure)
         self.metrics = Metrics()
         secret = settings.service.secret_key
@@ -137,15 +148,27 @@ class Service:
         self.server = ApiServer(build_app(settings, self.calls, self.clock), settings.service, self.supervisor)
 
     def start(self) -> None:
-        """Bring everything up; REST is served before the first AMD worker is waited for. Raises FsbridgeError."""
+        """Bring everything up; nothing is waited for (see `await_detector`). Raises FsbridgeError.
+
+        The address is taken first: a service that cannot be reached must not have touched what it would look after.
+        """
+        self.server.listen()
+        for path in exposed(self.folder.path):
+            log.warning("readable_by_others", path=str(path), advice="chmod go-rwx: it holds numbers and secrets")
         self.workers.start()
         self.outbox.start()
         self.calls.settle()
         for node in self.pool:
             node.start()
         self.supervisor.spawn_essential("housekeeping", self._keep_house)
-        self.server.start()
-        if not self.workers.wait_ready(self.settings.amd.start_timeout_s):
+        self.server.serve()
+
+    def await_detector(self) -> None:
+        """Return once an AMD worker is up, when it is no longer waited for, or when the service is to stop."""
+        while self.workers.starting:
+            if self.stopping.wait(STARTING_INTERVAL_S):
+                return
+        if not self.workers.ready:
             log.error("no_amd_worker", policy=self.settings.amd.when_unavailable)
 
     def stop(self) -> None:
@@ -160,6 +183,7 @@ class Service:
         self.workers.stop()
         self.supervisor.stop()
         self.store.close()
+        self.folder.release()
 
     # --- between the parts -------------------------------------------------------------------------------
 
@@ -254,8 +278,10 @@ def serve(settings: Settings) -> int:
         gevent.signal_handler(name, service.stopping.set)
     try:
         service.start()
-        host, _ = settings.service.address
-        log.info("ready", message=f"fsbridge ready on http://{host}:{service.server.port}")
+        service.await_detector()
+        if not service.stopping.is_set():
+            host, _ = settings.service.address
+            log.info("ready", message=f"fsbridge ready on http://{host}:{service.server.port}")
         service.stopping.wait()
     except FsbridgeError as error:
         log.error("cannot_start", error=str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -18,6 +19,10 @@ from fsbridge.settings.whole import Settings
 
 EXAMPLE_KEY_HASH = hash_key("fsb_example")
 """Stands in the example configuration, and must not stand in anybody's."""
+EXAMPLE_KEY_NOTE = (
+    '`fsbridge init` puts a fresh one in this place. The hash below is that of "fsb_example": never use it.'
+)
+KEY_NOTE = "It has done so: the hash below is that of the key that it showed."
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="the TOML file; see `fsbridge init`")]
 
@@ -40,6 +45,8 @@ def register(app: typer.Typer) -> None:
     def serve(config: Config = Path("fsbridge.toml")) -> None:
         """Run the service: REST, event sockets, AMD workers, webhooks."""
         settings = load_or_exit(config)
+        if config.stat().st_mode & stat.S_IROTH:
+            typer.echo(f"{config}: everybody on this machine can read it, and it holds secrets: chmod o-r", err=True)
         from api.main import serve as run
 
         sys.exit(run(settings))
@@ -59,8 +66,9 @@ def register(app: typer.Typer) -> None:
         example = files("api").joinpath("fsbridge.example.toml").read_text(encoding="utf-8")
         flow = path.parent / "flows" / ORG / f"{FLOW}.yaml"
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(example.replace(EXAMPLE_KEY_HASH, hash_key(key)))
+            # Nobody else's to read from its first byte on: passwords come into it.
+            with open(path, "x", encoding="utf-8", opener=_owner_only) as file:
+                file.write(example.replace(EXAMPLE_KEY_HASH, hash_key(key)).replace(EXAMPLE_KEY_NOTE, KEY_NOTE))
         except FileExistsError:
             typer.echo(f"{path} exists; it was left as it is", err=True)
             raise typer.Exit(1) from None
@@ -69,4 +77,11 @@ def register(app: typer.Typer) -> None:
             flow.write_bytes(files("api.demo").joinpath("reminder.yaml").read_bytes())
         typer.echo(f"wrote {path} and {flow}")
         typer.echo(f"API key (shown once, only its hash is kept): {key}")
-        typer.echo(f"next: fsbridge doctor --config {path}, then fsbridge serve --config {path}")
+        typer.echo("next, each in a terminal of its own:")
+        typer.echo("  fsbridge simulate --port 8021   # a simulated FreeSWITCH; or put yours into [[nodes]]")
+        typer.echo(f"  fsbridge serve --config {path}")
+        typer.echo(f"  fsbridge doctor --config {path}  # what a FreeSWITCH of your own still lacks")
+
+
+def _owner_only(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -23,7 +23,7 @@ class ServeError(FsbridgeError):
 
 
 class ApiServer:
-    """Serves one application on `settings.listen` from `start` to `stop`."""
+    """Serves one application on `settings.listen` from `serve` to `stop`."""
 
     def __init__(
         self,
@@ -36,22 +36,35 @@ class ApiServer:
         self._settings = settings
         self._supervisor = supervisor
         self._limits = limits or ConnectionLimits()
+        self._listener: socket.socket | None = None
         self._server: HttpServer | None = None
 
-    def start(self) -> None:
-        """Listen and serve. Raises ServeError with the address and the system's reason."""
+    def listen(self) -> None:
+        """Take the address; who connects waits until `serve`. Raises ServeError with the system's reason."""
         host, port = self._settings.address
         try:
-            listener = _listen(host, port)
+            self._listener = _listen(host, port)
         except OSError as error:
             raise ServeError(
                 f"cannot listen on {self._settings.listen}: {error.strerror or error}; "
                 "change service.listen or stop what uses that address"
             ) from error
+
+    def serve(self) -> None:
+        """Answer, from now on; `listen` first."""
+        if self._listener is None:
+            raise ServeError("there is no address to serve on yet")
+        host, _ = self._settings.address
+        listener, self._listener = self._listener, None
         server = HttpServer(listener, self._app, Pool(self._settings.max_connections), host, self._limits)
         server.start()
         self._server = server
         self._supervisor.spawn_essential("http", self._watch, server)
+
+    def start(self) -> None:
+        """`listen` and `serve` at once."""
+        self.listen()
+        self.serve()
 
     @property
     def port(self) -> int:
@@ -70,6 +83,9 @@ class ApiServer:
 
         A request that is cut is told 503.
         """
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         server = self._server
         if server is None:
             return

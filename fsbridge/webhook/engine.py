@@ -10,6 +10,7 @@ Knows nothing of webhooks; `webhook.outbox` does.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -131,7 +132,8 @@ def open_huey(path: Path) -> Huey:
 
 
 def _huey(path: Path) -> Huey:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # Messages name calls: readable by the service only. The WAL takes over the mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     return Huey(
         "fsbridge",
         results=False,

@@ -124,7 +124,7 @@ def running(configuration: Settings, simulator: Simulator, *, ready: bool = True
     service.start()
     try:
         if ready:
-            until(lambda: not service.calls.ready())
+            until(lambda: not service.calls.ready(), 60.0)
         yield Stack(service, simulator)
     finally:
         service.stop()

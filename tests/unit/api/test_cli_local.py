@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,34 @@ def test_init_writes_a_configuration_that_loads_with_a_key_of_its_own(tmp_path: 
     assert "fsb_" in result.output
     settings = load(path, {})
     assert EXAMPLE_KEY_HASH not in settings.orgs[0].api_keys
+    assert "fsb_example" not in path.read_text(), "the key is a fresh one, and the comment must not say otherwise"
+    assert f"fsbridge serve --config {path}" in result.output
     flows = sorted((tmp_path / "flows").rglob("*.yaml"))
     assert runner.invoke(app, ["flows", "check", *map(str, flows)]).exit_code == 0
+
+
+def test_what_init_writes_is_for_its_owner_only_whatever_the_umask(tmp_path: Path) -> None:
+    path = tmp_path / "fsbridge.toml"
+    before = os.umask(0)
+    try:
+        runner.invoke(app, ["init", str(path)])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_serve_tells_of_a_configuration_that_everybody_may_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.main.serve", lambda settings: 0)
+    path = tmp_path / "fsbridge.toml"
+    runner.invoke(app, ["init", str(path)])
+    quiet = runner.invoke(app, ["serve", "--config", str(path)])
+    path.chmod(0o644)
+    told = runner.invoke(app, ["serve", "--config", str(path)])
+    assert (quiet.exit_code, told.exit_code) == (0, 0)
+    assert quiet.stderr == ""
+    assert "chmod o-r" in told.stderr
 
 
 def test_init_leaves_an_existing_file_alone(tmp_path: Path) -> None:
