@@ -1,7 +1,6 @@
 """The recorded conversations as values: what a real FreeSWITCH said on its event socket, byte for byte.
 
-Looks beside this file first (``<name>.jsonl.gz``, what every clone has), then in a folder of further recordings
-that a developer may have beside the checkout. See README.md here for where they are from.
+They lie packed beside this file. See README.md here for where they are from.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
-ALL_RECORDINGS = HERE.parents[2] / "shared" / "fs-traces"
 
 
 class Entry(NamedTuple):
@@ -25,16 +23,18 @@ class Entry(NamedTuple):
 
 
 def names() -> list[str]:
-    """Every conversation that can be found, in alphabetical order."""
-    found = {path.name.removesuffix(".jsonl.gz") for path in HERE.glob("*.jsonl.gz")}
-    found |= {path.name.removesuffix(".jsonl") for path in ALL_RECORDINGS.glob("*.jsonl")}
-    return sorted(found)
+    """Every conversation of a plain client, in alphabetical order."""
+    return sorted(path.name.removesuffix(".jsonl.gz") for path in HERE.glob("*.jsonl.gz"))
+
+
+def flows() -> list[str]:
+    """Every conversation of this service itself, as ``flows/<name>``: one call each, the login not among it."""
+    return sorted(f"flows/{path.name.removesuffix('.jsonl.gz')}" for path in (HERE / "flows").glob("*.jsonl.gz"))
 
 
 @lru_cache(maxsize=8)
 def _read(name: str) -> tuple[Entry, ...]:
-    packed = HERE / f"{name}.jsonl.gz"
-    data = gzip.decompress(packed.read_bytes()) if packed.exists() else (ALL_RECORDINGS / f"{name}.jsonl").read_bytes()
+    data = gzip.decompress((HERE / f"{name}.jsonl.gz").read_bytes())
     rows = (json.loads(line) for line in data.splitlines())
     return tuple(Entry(row["t"], row["dir"], row["raw"].encode()) for row in rows)
 

@@ -34,8 +34,10 @@ class _Origination:
     """One call being placed; its owner is the command."""
 
     def __init__(self, node: Node, dial: dialstring.Dial, reply: Callable[[str], None]) -> None:
+        self._node = node
         self._dial = dial
         self._reply: Callable[[str], None] | None = reply
+        self._connecting = False
         caller = (
             dial.variables.get("origination_caller_id_name", ""),
             dial.variables.get("origination_caller_id_number", "0000000000"),
@@ -47,24 +49,53 @@ class _Origination:
             self._report(f"-ERR {failed}\n")
 
     def leg_early(self) -> None:
-        if self._dial.variables.get("ignore_early_media", "false") == "false" and self._reply is not None:
+        if self._dial.variables.get("ignore_early_media", "false") == "false":
             self._connected()
 
     def leg_answered(self) -> None:
-        if self._reply is not None:
+        if not self._connecting:
             self._connected()
 
     def leg_rang_out(self) -> None:
         self._report("-ERR NO_ANSWER\n")
 
     def leg_over(self) -> None:
-        self._report(f"-ERR {self._leg.channel.cause}\n")
+        channel = self._leg.channel
+        self._report(f"+OK {channel.uuid}\n" if channel.hit_dialplan else f"-ERR {channel.cause}\n")
 
     def _connected(self) -> None:
-        channel = self._leg.channel
+        """The leg is up: after a while, each on its own, the result is told and the application begins."""
+        self._connecting = True
         self._leg.cancel_timeout()
-        channel.flip_caller_id()
-        self._report(f"+OK {channel.uuid}\n")
+        result, application = self._node.settings.answer_gap.draw(self._node.random)
+        if application > 0:
+            # Until then the leg takes what is sent to it, and loses it.
+            self._leg.channel.execution.attend()
+        steps = [(result, self._succeed), (application, self._begin)]
+        for seconds, step in sorted(steps, key=lambda each: each[0]):
+            if seconds > 0:
+                self._node.scheduler.call_later(seconds, step)
+            else:
+                step()
+
+    def _flip(self) -> None:
+        if not self._leg.channel.flipped:
+            self._leg.channel.flip_caller_id()
+
+    def _succeed(self) -> None:
+        if not self._leg.channel.hung_up:
+            self._flip()
+            self._report(f"+OK {self._leg.channel.uuid}\n")
+
+    def _begin(self) -> None:
+        channel = self._leg.channel
+        if channel.hung_up:
+            return
+        self._flip()
+        channel.execution.take_off()
+        if channel.hung_up:
+            channel.execution.unwind()
+            return
         channel.hit_dialplan = True
         channel.set_state("CS_EXECUTE")
         channel.execution.begin([(self._dial.application, self._dial.application_argument)])

@@ -15,7 +15,7 @@ from typing import Protocol
 from fsbridge.simulator.audio.lines import FRAME_SECONDS
 from fsbridge.simulator.switch.headers import Header
 from fsbridge.simulator.time.process import BREAK, DIGIT, HANGUP, App, Body, Process
-from fsbridge.simulator.time.scheduler import Scheduler
+from fsbridge.simulator.time.scheduler import Scheduler, Timer
 
 MAX_MESSAGES = 1000
 MAX_NESTED = 100
@@ -67,7 +67,8 @@ class Execution:
         self._stack: list[Process] = []
         self._inbox: deque[Message] = deque()
         self._plan: deque[tuple[str, str]] = deque()
-        self._noticed = False
+        self._notice_timer: Timer | None = None
+        self._taking_off = False
         self._ended = False
         self._away = False
         self._leaving: Callable[[], None] | None = None
@@ -82,6 +83,24 @@ class Execution:
     def current(self) -> Process:
         """The application that runs now: an application that waits for something from outside has it woken."""
         return self._stack[-1]
+
+    def take_off(self) -> None:
+        """End whatever runs, as a change of the channel's state does.
+
+        Messages that wait are run on a channel that is on its way already: they end as they begin
+        (tests/traces/flows/race_*_before_park).
+        """
+        if self._notice_timer is not None:
+            self._notice_timer.cancel()
+            self._notice_timer = None
+        self._taking_off = True
+        try:
+            self._unwind_stack()
+            while self._inbox and not self._channel.hung_up:
+                self._push(self._inbox.popleft())
+                self._unwind_stack()
+        finally:
+            self._taking_off = False
 
     def begin(self, plan: Iterable[tuple[str, str]]) -> None:
         """Run these applications one after the other; when the last one ends, the channel hangs up."""
@@ -111,7 +130,7 @@ class Execution:
         if len(self._inbox) >= MAX_MESSAGES:
             return False
         self._inbox.append(message)
-        if not self._noticed and self._stack:
+        if self._stack:
             self._notice_later()
         return True
 
@@ -149,11 +168,11 @@ class Execution:
                 self._stack.pop()
 
     def _notice_later(self) -> None:
-        self._noticed = True
-        self._scheduler.call_later(FRAME_SECONDS, self._notice)
+        if self._notice_timer is None:
+            self._notice_timer = self._scheduler.call_later(FRAME_SECONDS, self._notice)
 
     def _notice(self) -> None:
-        self._noticed = False
+        self._notice_timer = None
         self._run_inbox()
 
     def _run_inbox(self) -> None:
@@ -177,10 +196,10 @@ class Execution:
 
     def _popped(self, process: Process) -> None:
         self._stack.remove(process)
-        unwinding = self._channel.hung_up or self._leaving is not None
+        unwinding = self._taking_off or self._channel.hung_up or self._leaving is not None
         if self._stack and not unwinding:
             self._stack[-1].resume()
-            if self._inbox and not self._noticed:
+            if self._inbox:
                 self._notice_later()
         else:
             # From within a generator's last step: let it return before the rest unwinds.
@@ -188,7 +207,7 @@ class Execution:
 
     def _after(self) -> None:
         """What comes next, when nothing runs or nothing may run any more."""
-        if self._ended or self._noticed:
+        if self._ended or self._notice_timer is not None:
             return
         if self._channel.hung_up:
             self.unwind()
@@ -204,7 +223,7 @@ class Execution:
         elif not self._stack and self._plan:
             application, argument = self._plan.popleft()
             self._push(Message(application, self._channel.expand(argument), str(uuid.uuid4())))
-            if self._inbox and not self._noticed:
+            if self._inbox:
                 self._notice_later()
         elif not self._stack and not self._away:
             self._channel.hang_up("NORMAL_CLEARING", in_thread=True)

@@ -10,6 +10,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from random import Random
 from typing import Protocol
 
 from fsbridge.simulator.farends.dialplan import Dialplan
@@ -52,6 +53,7 @@ class Ground(ABC):
         self.dialplan = Dialplan((*settings.dialplan.extensions, *settings.far_ends.extensions))
         self.limits = Limits(settings.max_sessions, settings.sessions_per_second)
         self.faults = Faults(self.drop_listeners)
+        self.random = Random(settings.seed)
         self.core_uuid = str(uuid.uuid4())
         self.listeners: set[Listener] = set()
         self._sequence = 0
