@@ -5,9 +5,9 @@ What spans fields, or asks another room (a destination, a webhook address), is `
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
+from functools import cache
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -17,6 +17,7 @@ from amd_model.verdict import AmdOptions
 from api.contract.errors import ApiError, invalid
 from api.contract.shapes import RequestShape
 from fsbridge.model.request import Mode
+from fsbridge.near import Words
 
 MAX_OBJECT_BYTES = 16_384
 """The size of `variables` and of `metadata`, each, as compact JSON."""
@@ -195,7 +196,7 @@ def _fault(fault: Any) -> str:
     place = ".".join(_shown(part) for part in location if part != "[key]")
     if fault["type"] == "extra_forbidden":
         model = CallAnalysisOptions if location[0] == "callAnalysisOptions" else PlaceCall
-        return f"{place}: unknown field; " + _suggest(str(location[-1]), _aliases(model))
+        return f"{place}: unknown field; " + _suggest(str(location[-1]), model)
     if location[-1] == "[key]":
         return f"{place}: a variable's name must be a letter or _, then up to 63 letters, digits or _"
     if fault["type"] == "missing":
@@ -215,9 +216,15 @@ def _shown(part: str | int) -> str:
     return text if text.isascii() and text.isprintable() and len(text) <= 64 else ascii(text[:64])
 
 
-def _suggest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name[:64], known, n=1)
-    return f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
+def _suggest(name: str, model: type[BaseModel]) -> str:
+    near = _known(model).nearest(name)
+    return f"did you mean {near}?" if near is not None else f"known are {', '.join(_aliases(model))}"
+
+
+@cache
+def _known(model: type[BaseModel]) -> Words:
+    """Kept: one body may have thousands of fields that nobody knows."""
+    return Words(_aliases(model))
 
 
 def _aliases(model: type[BaseModel]) -> list[str]:

@@ -5,9 +5,7 @@ Faults are told as a flow's are, all at once: ``source:line: call NAME: field: w
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +17,7 @@ from fsbridge.flow.document import template
 from fsbridge.flow.document.faults import Fault, field_of, in_words, no_such_key, told
 from fsbridge.flow.document.source import Path, Source, SourceError, read
 from fsbridge.model.ids import is_uuid
+from fsbridge.near import Words
 from fsbridge.suite.model import FLOW_SCHEME, MAX_PLACED, Environment, Outcome, SuiteBody, SuiteCall
 
 SIMULATED = "simulated"
@@ -27,13 +26,8 @@ _ENVIRONMENT = "environment"
 _FIRST_NUMBER = 15_550_300_000
 """Where the numbers of simulated far ends begin."""
 
-_KEYS = sorted(
-    {
-        found.alias or name
-        for shape in (SuiteBody, SuiteCall, Environment, Outcome)
-        for name, found in shape.model_fields.items()
-    }
-)
+_SHAPES = (SuiteBody, SuiteCall, Environment, Outcome)
+_KEYS = Words(sorted({found.alias or name for shape in _SHAPES for name, found in shape.model_fields.items()}))
 _HINTS = {
     "url": "the service's base address, such as https://calls.example.com",
     "key_env": "the name of an environment variable, such as FSBRIDGE_KEY",
@@ -112,8 +106,8 @@ def environment(suite: Suite, name: str | None, simulate: bool) -> tuple[str, En
     if name is None and len(known) == 1:
         name = next(iter(known))
     if name is None or name not in known:
-        near = difflib.get_close_matches(name or "", known, 1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        near = Words(known).nearest(name or "")
+        hint = f"; did you mean {near}?" if near else ""
         what = f"there is no environment {name!r}" if name is not None else "choose an environment"
         raise suite.told([(("environments",), f"{what}; there are {', '.join(known) or 'none'}{hint}")])
     found = known[name]
@@ -243,14 +237,10 @@ def _in_words(found: Any, path: Path) -> str:
     kind = found["type"]
     last = str(path[-1]) if path else ""
     if kind == "extra_forbidden":
-        return no_such_key((last, _camel(last)), _KEYS)
+        return no_such_key(last, _KEYS)
     if kind == "string_pattern_mismatch":
         return f"{str(found['input'])[:60]!r} is not allowed: {_HINTS.get(last, in_words(found))}"
     return in_words(found)
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_([a-z])", lambda match: match[1].upper(), name)
 
 
 def _refused(faults: Sequence[Fault], text: Source, source: str) -> SuiteInvalid:

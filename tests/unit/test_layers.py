@@ -32,6 +32,7 @@ FLOORS: tuple[str, ...] = (
     # control of FreeSWITCH: what is truly shared
     "fsbridge.errors",
     "fsbridge.clock",
+    "fsbridge.near",
     "fsbridge.logs",
     "fsbridge.supervise",
     "fsbridge.model",

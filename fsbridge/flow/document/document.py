@@ -7,9 +7,8 @@ reached, and circles in which nothing happens.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -21,6 +20,7 @@ from fsbridge.flow.document.model import ENDS, KINDS, Defaults, Entries, FlowBod
 from fsbridge.flow.document.paths import idle_circles, unreached
 from fsbridge.flow.document.reading import FACTS, defines, entries, named, reads, sources, speeches, targets
 from fsbridge.flow.document.source import Path, Source, SourceError, read
+from fsbridge.near import Words
 
 _PARTS: list[type[BaseModel]] = [FlowBody, Step, Entries]
 _PARTS += [
@@ -32,7 +32,7 @@ _PARTS += [
 _ALONE = Defaults(recordings_dir="/recordings", asr_engine="asr", asr_grammar="default")
 """For a document that is checked without a configuration: what one may provide is taken to be there."""
 
-_KEYS = sorted({name for part in _PARTS for name in part.model_fields})
+_KEYS = Words(sorted({name for part in _PARTS for name in part.model_fields}))
 _NAME_HINT = "begins with a letter and has only letters, digits, _ and - (at most 64 characters)"
 _VARIABLE_HINT = "begins with a letter and has only letters, digits and _ (at most 64 characters)"
 _WORD_HINT = "has only letters, digits and _ . - (at most 64 characters)"
@@ -99,7 +99,7 @@ def _misshapen(error: ValidationError, read_source: Source) -> Iterator[Fault]:
     if not isinstance(raw, dict):
         yield (), "a flow is a mapping with the key steps"
         return
-    for found in error.errors():
+    for found in error.errors(include_url=False):
         path: Path = tuple(part for part in found["loc"] if part != "[key]")
         # A list whose items are at fault is told to be too short as well.
         if found["type"] == "too_short" and path == ("steps",) and raw["steps"]:
@@ -110,7 +110,7 @@ def _misshapen(error: ValidationError, read_source: Source) -> Iterator[Fault]:
 def _in_words(found: Any, path: Path) -> str:
     kind = found["type"]
     if kind == "extra_forbidden":
-        return faults.no_such_key((str(path[-1]),), _KEYS)
+        return faults.no_such_key(str(path[-1]), _KEYS)
     if kind == "string_pattern_mismatch":
         return f"{str(found['input'])[:60]!r} is not allowed: {_hint(found, path)}"
     if kind == "missing" and path == ("steps",):
@@ -138,7 +138,7 @@ def _meaning_of_good_steps(raw: Any, defaults: Defaults) -> Iterator[Fault]:
     steps = raw.get("steps") if isinstance(raw, dict) else None
     if not isinstance(steps, list):
         return
-    ids = {step["id"] for step in steps if isinstance(step, dict) and isinstance(step.get("id"), str)}
+    ids = _Ids(step["id"] for step in steps if isinstance(step, dict) and isinstance(step.get("id"), str))
     for number, each in enumerate(steps):
         try:
             step = Step.model_validate(each)
@@ -162,8 +162,9 @@ def _meaning(body: FlowBody, defaults: Defaults, call_variables: bool) -> Iterat
     for name in body.variables:
         if name in FACTS:
             yield ("variables", name), "is a fact of the call; choose another name"
+    ids = _Ids(places)
     for number, step in enumerate(body.steps):
-        yield from _meaning_of_step(number, step, places.keys(), defaults)
+        yield from _meaning_of_step(number, step, ids, defaults)
     if not call_variables:
         yield from _undefined(body)
     if len(places) == len(body.steps):
@@ -171,13 +172,26 @@ def _meaning(body: FlowBody, defaults: Defaults, call_variables: bool) -> Iterat
         yield from idle_circles(body, places)
 
 
-def _meaning_of_step(number: int, step: Step, ids: Any, defaults: Defaults) -> Iterator[Fault]:
+class _Ids:
+    """The steps that there are; which of them is near another word is only asked where one is missing."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.all = frozenset(ids)
+        self._words: Words | None = None
+
+    def missing(self, target: str) -> str:
+        """What is said of a target that is none of them."""
+        if self._words is None:
+            self._words = Words(sorted(self.all))
+        near = self._words.nearest(target)
+        return f"there is no step {target!r}" + (f"; did you mean {near!r}?" if near else "")
+
+
+def _meaning_of_step(number: int, step: Step, ids: _Ids, defaults: Defaults) -> Iterator[Fault]:
     here: Path = ("steps", number)
     for field, target in targets(step):
-        if target not in ids:
-            near = difflib.get_close_matches(target, ids, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            yield (*here, *field), f"there is no step {target!r}{hint}"
+        if target not in ids.all:
+            yield (*here, *field), ids.missing(target)
     for field, names in reads(step):
         if isinstance(names, str):
             yield (*here, *field), names

@@ -5,15 +5,18 @@ Shared by flow documents and test suites; what each knows of its own parts it ad
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from fsbridge.flow.document.errors import Problem
 from fsbridge.flow.document.source import Path, Source
+from fsbridge.near import Words
 
 MAX_TOLD = 100
 """Faults that are told of one document; a report is read by people, and by callers who get it in an error's body."""
+
+MAX_WORDS = 1_000
+"""Characters of one fault: it may quote a key or a text that the document's author made as long as the document."""
 
 Fault = tuple[Path, str]
 
@@ -35,9 +38,9 @@ def in_words(found: Any) -> str:
     return _WORDS.get(found["type"], message[:1].lower() + message[1:])
 
 
-def no_such_key(spellings: Iterable[str], known: Sequence[str]) -> str:
+def no_such_key(key: str, known: Words) -> str:
     """What is said of a key that does not exist, with the likely one."""
-    near = next((found for each in spellings for found in difflib.get_close_matches(each, known, 1)), None)
+    near = known.nearest(key)
     return "no such key" + (f"; did you mean {near}?" if near else "")
 
 
@@ -51,7 +54,7 @@ def told(
         path, what = faults[number]
         step, field = where(text.value, path)
         step = None if step is None else printable(step)
-        found.append(Problem(source, printable(what), line, step, printable(field) or None))
+        found.append(Problem(source, printable(what[:MAX_WORDS]), line, step, printable(field) or None))
     if len(lines) > MAX_TOLD:
         found.append(Problem(source, f"and {len(lines) - MAX_TOLD} more"))
     return found

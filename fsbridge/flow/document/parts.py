@@ -6,14 +6,14 @@ stands.
 
 from __future__ import annotations
 
-import difflib
-import re
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from fsbridge.esl.causes import CAUSES
+from fsbridge.flow.document import pattern
+from fsbridge.near import Words
 
 StepId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")]
@@ -25,6 +25,7 @@ Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 Terminators = Annotated[str, Field(pattern=r"^[0-9*#]{0,12}$")]
 
 MAX_CHOICES = 20
+_CAUSES = Words(CAUSES)
 
 
 def _as_float(value: Any) -> Any:
@@ -39,20 +40,12 @@ LongSeconds = Annotated[float, BeforeValidator(_as_float), Field(gt=0, le=7_200)
 
 def _known_cause(value: str) -> str:
     if value not in CAUSES:
-        near = difflib.get_close_matches(value, CAUSES, 1)
-        raise ValueError(f"{value!r} is no hang-up cause" + (f"; did you mean {near[0]}?" if near else ""))
+        near = _CAUSES.nearest(value)
+        raise ValueError(f"{value!r} is no hang-up cause" + (f"; did you mean {near}?" if near else ""))
     return value
 
 
 HangupCause = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{1,47}$"), AfterValidator(_known_cause)]
-
-
-def a_pattern(text: str) -> None:
-    """Raises ValueError for what is no regular expression."""
-    try:
-        re.compile(text)
-    except re.error as error:
-        raise ValueError(f"is no regular expression: {error}") from error
 
 
 class Part(BaseModel):
@@ -142,7 +135,7 @@ class Gather(Prompted):
     @classmethod
     def _readable(cls, value: str | None) -> str | None:
         if value is not None:
-            a_pattern(value)
+            pattern.check_digits(value)
         return value
 
     @model_validator(mode="after")

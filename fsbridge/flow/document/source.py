@@ -3,7 +3,7 @@
 The parser's events are read one by one and built into values here, so that bounds hold before anything is built, and a
 value is what it looks like: `true`, `false`, `null`, `12` and `1.5` are what they are in JSON; everything else is text.
 YAML 1.1 would make `on` a truth, `12:30` the number 750, `0123` the number 83 and `2026-11-23` a date. Refused:
-aliases (one line of them grows to gigabytes), tags, keys that stand twice.
+aliases (one line of them grows to gigabytes), tags, directives, keys that stand twice.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,17})?(?:[eE][+-]?[0-9]{1,2})?")
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 """How JSON's escapes write a character beyond U+FFFF; YAML's do not know pairs."""
+_DIRECTIVE = re.compile("(?:\\A|[\n\r\x85\u2028\u2029])\ufeff?%")
+"""libyaml compares each with all before it; nobody writes one. Its line breaks are YAML 1.1's."""
 _HINTS = (
     ("mapping values are not allowed", 'put a text that has ": " in it in quotes'),
     ("expected <block end>", "look at the spaces before the line, and at quotes: what begins with {{ is quoted"),
@@ -71,6 +73,9 @@ def read(text: str) -> Source:
     """The text's one value. Raises SourceError."""
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise SourceError((1, f"is larger than {MAX_BYTES // 1024} kB"))
+    directive = _DIRECTIVE.search(text)
+    if directive is not None:
+        raise SourceError((text.count("\n", 0, directive.end()) + 1, "directives (%…) are not allowed; take it out"))
     text = _PAIR.sub(_joined, text)
     builder = _Builder()
     try:

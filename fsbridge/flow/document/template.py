@@ -186,8 +186,8 @@ def flattened(text: str) -> str:
 
 def unspeakable(text: str) -> str:
     """The characters of a document's own words that would be lost in speech; its author is told, not the far end."""
-    own = _OPEN.sub("", literal(text))
-    return "".join(sorted({c for c in own if not (_is_spoken(c) or c.isspace() or c in _PAUSES)}))
+    own = set(_OPEN.sub("", literal(text)))
+    return "".join(sorted(c for c in own if not (_is_spoken(c) or c.isspace() or c in _PAUSES)))
 
 
 def speakable(text: str) -> str:

@@ -17,12 +17,12 @@ Rules of each thing:
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from amd_model.listening import likeness
+from fsbridge.flow.document import pattern
 from fsbridge.flow.document.expectation import Expectation
 from fsbridge.flow.listening.hearing import (
     Fingerprint,
@@ -205,7 +205,7 @@ def _verdict(expectation: Expectation, hearing: Hearing) -> Evidence | None:
 
 def _transcript(expectation: Expectation, hearing: Hearing) -> Evidence | None:
     for number, sound in _after(hearing, Kind.TRANSCRIPT):
-        if re.search(expectation.transcript or "", sound.value):
+        if pattern.in_words(expectation.transcript or "", sound.value):
             return _found(hearing, number, sound.at_ms, "transcript", text=sound.value)
     return None
 

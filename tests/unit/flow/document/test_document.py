@@ -79,7 +79,7 @@ def test_on_is_a_word_and_not_yaml_1_1s_true() -> None:
         ("steps: [{id: a, speak: 'You owe $5 | now'}]", "step a: speak: $ | cannot be spoken"),
         ("steps: [{id: a, play: 'a b.wav'}]", "step a: play: 'a b.wav' cannot be played"),
         ("steps: [{id: a, gather: {variable: x, prompt: ../a}}]", "step a: gather.prompt: '../a' cannot be played"),
-        ("steps: [{id: a, gather: {variable: x, pattern: '[12'}}]", "gather.pattern: is no regular expression"),
+        ("steps: [{id: a, gather: {variable: x, pattern: '[12'}}]", "gather.pattern: is no pattern of digits"),
         ("steps: [{id: a, set: {verdict: x}}]", "step a: set.verdict: 'verdict' is a fact of the call"),
         ("steps: [{id: a, gather: {variable: caller_id}}]", "step a: gather.variable: 'caller_id' is a fact"),
         ("variables: {session_id: x}\nsteps: [{id: a, pause: 1}]", "variables.session_id: is a fact of the call"),

@@ -181,7 +181,7 @@ def test_words_are_expected_of_a_recogniser_in_no_trace(words: str, outcome: str
     assert repr(words) in turn.left[0].detail or words in turn.left[0].detail
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+b", "a*b*c*d", r"(a)\1", "(", "(ab){9}"])
+@pytest.mark.parametrize("pattern", [r"(a)\1", "(", "(a{0,30}){0,30}"])
 def test_a_pattern_that_could_hold_everything_up_is_refused(pattern: str) -> None:
     with pytest.raises(FlowInvalid, match=r"expect\.transcript"):
         parse(f"steps: [{{id: a, expect: {{transcript: '{pattern}'}}}}]")
