@@ -22,7 +22,8 @@ from urllib3.exceptions import HTTPError
 
 from fsbridge.clock import Clock
 from fsbridge.egress.guard import refuse_url
-from fsbridge.egress.pinned import AddressRefused, Network, Resolve, in_words, patience_asked, resolve
+from fsbridge.egress.names import Resolve
+from fsbridge.egress.pinned import AddressRefused, Network, in_words, patience_asked
 from fsbridge.model.ids import new_uuid
 from fsbridge.settings.flows import FlowSettings
 
@@ -92,7 +93,7 @@ class _Again:
 class Outside:
     """Makes exchanges for all flows; raises ConfigError for an unusable `requests_ca_file`."""
 
-    def __init__(self, settings: FlowSettings, clock: Clock, resolver: Resolve = resolve) -> None:
+    def __init__(self, settings: FlowSettings, clock: Clock, resolver: Resolve | None = None) -> None:
         self._settings = settings
         self._clock = clock
         self._places = BoundedSemaphore(settings.max_requests)

@@ -8,50 +8,51 @@ are not used. For `webhook.delivery` and `egress.outside`.
 
 from __future__ import annotations
 
+import http
+import http.client
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from fsbridge.egress.guard import refuse_address
+from fsbridge.egress.names import Names, Resolve
 from fsbridge.errors import ConfigError, FsbridgeError
 
-Resolve = Callable[[str, int], Sequence[str]]
-"""A host and port to its IP addresses; raises socket.gaierror. May wait, must not block the hub."""
+MAX_INTERIM = 16
+"""Interim answers (100, 103, …) that are read over; a receiver that sends more has nothing else to say."""
+
+_Connect = Callable[[HTTPConnection], socket.socket]
 
 
 class AddressRefused(FsbridgeError):
     """The name leads to an address that may not be spoken to."""
 
 
-def resolve(host: str, port: int) -> list[str]:
-    """The system's resolver (gevent's, which does not block the hub), in its order of preference."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 class Network:
     """What all exchanges share: the trusted certificates (loaded once: that takes 10 ms) and the address rules.
 
     `ca_file` adds certificates to the usual public ones. Raises ConfigError, naming `key`, if it cannot be read.
+    Names are looked up by `resolver`, the system's by default.
     """
 
     def __init__(
         self,
         ca_file: Path | None,
         allow_private: bool,
-        resolver: Resolve = resolve,
+        resolver: Resolve | None = None,
         key: str = "webhooks.ca_file",
     ) -> None:
         self._context = create_urllib3_context()
@@ -61,81 +62,113 @@ class Network:
                 self._context.load_verify_locations(ca_file)
             except (OSError, ssl.SSLError) as error:
                 raise ConfigError((f"{key}: {ca_file}: {error}",)) from error
-        self._pools = _pools(allow_private, resolver)
+        self._allow_private = allow_private
+        self._resolver_of = Names().resolver if resolver is None else lambda share: resolver
 
-    def session(self) -> requests.Session:
-        """A session without proxies and netrc whose connections are pinned; use it for one exchange."""
+    def session(self, share: str = "") -> requests.Session:
+        """A session without proxies and netrc whose connections are pinned; use it for one exchange.
+
+        `share` names who it is for, an organization: name servers that do not answer are its own trouble then.
+        """
+        adapter = _Adapter(partial(self._connect, self._resolver_of(share)), self._context)
         session = requests.Session()
         session.trust_env = False
-        session.mount("https://", _Adapter(self._context, self._pools))
-        session.mount("http://", _Adapter(self._context, self._pools))
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
         return session
+
+    def _connect(self, resolver: Resolve, conn: HTTPConnection) -> socket.socket:
+        port = conn.port or conn.default_port
+        try:
+            addresses = resolver(conn.host, port)
+        except (socket.gaierror, UnicodeError) as error:
+            failure = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
+            raise NameResolutionError(conn.host, conn, failure) from error
+        for address in addresses:
+            reason = refuse_address(address, self._allow_private)
+            if reason is not None:
+                raise AddressRefused(f"{conn.host} resolves to {address}, which {reason}")
+        last: OSError = OSError("the name has no address")
+        for address in addresses:
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            try:
+                sock.settimeout(conn.timeout)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.connect((address, port))
+            except OSError as error:
+                sock.close()
+                last = error
+            except BaseException:
+                sock.close()
+                raise
+            else:
+                return sock
+        if isinstance(last, TimeoutError):
+            raise ConnectTimeoutError(conn, "timed out") from last
+        raise NewConnectionError(conn, str(last)) from last
 
 
 class _Adapter(HTTPAdapter):
-    def __init__(self, context: ssl.SSLContext, pools: dict[str, type[HTTPConnectionPool]]) -> None:
+    def __init__(self, connect: _Connect, context: ssl.SSLContext) -> None:
+        self._connect = connect
         self._context = context
-        self._pools = pools
         super().__init__()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
-        manager = PoolManager(num_pools=1, maxsize=1, ssl_context=self._context)
-        manager.pool_classes_by_scheme = self._pools
-        self.poolmanager = manager
+        self.poolmanager = _Manager(self._connect, self._context)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         # The certificates are in the context already; requests would load its bundle again for every connection.
         conn.cert_reqs = "CERT_REQUIRED"
 
 
-def _pools(allow_private: bool, resolver: Resolve) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return _connect(self, allow_private, resolver)
+class _FinalResponse(http.client.HTTPResponse):
+    """Reads over every interim answer (1xx) to the one that counts; `http.client` knows 100 alone."""
 
-    class Tls(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return _connect(self, allow_private, resolver)
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class TlsPool(HTTPSConnectionPool):
-        ConnectionCls = Tls
-
-    return {"http": PlainPool, "https": TlsPool}
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INTERIM + 1):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status >= 200 or status == http.HTTPStatus.SWITCHING_PROTOCOLS:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
+        raise http.client.HTTPException(f"more than {MAX_INTERIM} interim answers")
 
 
-def _connect(conn: HTTPConnection, allow_private: bool, resolver: Resolve) -> socket.socket:
-    port = conn.port or conn.default_port
-    try:
-        addresses = resolver(conn.host, port)
-    except (socket.gaierror, UnicodeError) as error:
-        failure = error if isinstance(error, socket.gaierror) else socket.gaierror(str(error))
-        raise NameResolutionError(conn.host, conn, failure) from error
-    for address in addresses:
-        reason = refuse_address(address, allow_private)
-        if reason is not None:
-            raise AddressRefused(f"{conn.host} resolves to {address}, which {reason}")
-    last: OSError = OSError("the name has no address")
-    for address in addresses:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(conn.timeout)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.connect((address, port))
-        except OSError as error:
-            sock.close()
-            last = error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    if isinstance(last, TimeoutError):
-        raise ConnectTimeoutError(conn, "timed out") from last
-    raise NewConnectionError(conn, str(last)) from last
+class _Plain(HTTPConnection):
+    response_class = _FinalResponse
+
+    def __init__(self, connect: _Connect, **kwargs: Any) -> None:
+        self._connect_pinned = connect
+        super().__init__(**kwargs)
+
+    def _new_conn(self) -> socket.socket:
+        return self._connect_pinned(self)
+
+
+class _Tls(HTTPSConnection):
+    response_class = _FinalResponse
+
+    def __init__(self, connect: _Connect, **kwargs: Any) -> None:
+        self._connect_pinned = connect
+        super().__init__(**kwargs)
+
+    def _new_conn(self) -> socket.socket:
+        return self._connect_pinned(self)
+
+
+class _Manager(PoolManager):
+    """Makes pools of one connection each, which is opened by `connect`."""
+
+    def __init__(self, connect: _Connect, context: ssl.SSLContext) -> None:
+        super().__init__(num_pools=1, maxsize=1, ssl_context=context)
+        self._connect = connect
+
+    def _new_pool(self, scheme: str, *args: Any, **kwargs: Any) -> HTTPConnectionPool:
+        pool = super()._new_pool(scheme, *args, **kwargs)
+        kind: type[_Tls | _Plain] = _Tls if scheme == "https" else _Plain
+        pool.ConnectionCls = partial(kind, self._connect)  # type: ignore[assignment]
+        return pool
 
 
 def patience_asked(retry_after: str, now: float, most: float) -> float | None:

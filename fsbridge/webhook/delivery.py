@@ -1,13 +1,15 @@
 """One attempt to deliver one webhook, and what came of it. Decides nothing about later attempts.
 
 2xx is delivered, 410 is a wish never to hear of this call again, everything else, redirects among them, is to be
-tried again. The whole attempt has one deadline, whatever the receiver does to stretch it. Reasons are in words
-that may be logged: they never hold the URL's path or query, the body or the secret.
+tried again. The status alone counts: an answer's body may be broken, endless or never come. The whole attempt has
+one deadline, whatever the receiver does to stretch it. Reasons are in words that may be logged: they never hold the
+URL's path or query, the body or the secret.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from http.client import HTTPException
 from importlib.metadata import PackageNotFoundError, version
 
 import gevent
@@ -16,15 +18,17 @@ from urllib3.exceptions import HTTPError
 
 from fsbridge.clock import Clock
 from fsbridge.egress.guard import WebhookUrlError, check_url
-from fsbridge.egress.pinned import AddressRefused, Network, Resolve, in_words, patience_asked, resolve
+from fsbridge.egress.names import Resolve
+from fsbridge.egress.pinned import AddressRefused, Network, in_words, patience_asked
 from fsbridge.settings.webhooks import WebhookSettings
 from fsbridge.store.base import Delivery
 from fsbridge.webhook import signing
+from fsbridge.webhook.patience import RETRY_AFTER_MAX_S
 
-RETRY_AFTER_MAX_S = 3_600.0
-"""A receiver may ask for this much patience; more would let it hold a call's webhooks back for ever."""
 RESPONSE_CAP = 16_384
-"""Bytes of the answer that are read (and thrown away) for politeness; the status is all that counts."""
+"""Bytes of the answer that are read (and thrown away) for politeness: a receiver may not like to be cut short."""
+BODY_S = 0.5
+"""How long they are waited for; meanwhile the webhook holds its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ Result = Delivered | Gone | Retry
 class Courier:
     """Makes attempts; may be used by many greenlets at once. Raises ConfigError for an unusable `ca_file`."""
 
-    def __init__(self, settings: WebhookSettings, clock: Clock, resolver: Resolve = resolve) -> None:
+    def __init__(self, settings: WebhookSettings, clock: Clock, resolver: Resolve | None = None) -> None:
         self._settings = settings
         self._clock = clock
         self._network = Network(settings.ca_file, settings.allow_private, resolver)
@@ -69,7 +73,7 @@ class Courier:
         patience = gevent.Timeout(settings.connect_timeout_s + settings.read_timeout_s)
         try:
             with patience:
-                return self._send(delivery)
+                return self._send(delivery, patience)
         except gevent.Timeout as timeout:
             if timeout is not patience:
                 raise
@@ -79,7 +83,7 @@ class Courier:
         except (requests.RequestException, HTTPError, OSError) as error:
             return Retry(in_words(error))
 
-    def _send(self, delivery: Delivery) -> Result:
+    def _send(self, delivery: Delivery, patience: gevent.Timeout) -> Result:
         settings, now = self._settings, self._clock.wall()
         headers = {
             "Content-Type": "application/json",
@@ -90,7 +94,7 @@ class Courier:
             **signing.headers(delivery.id, delivery.body, delivery.secret, now),
         }
         with (
-            self._network.session() as session,
+            self._network.session(delivery.org_id) as session,
             session.post(
                 delivery.url,
                 data=delivery.body,
@@ -100,8 +104,10 @@ class Courier:
                 stream=True,
             ) as response,
         ):
-            response.raw.read(RESPONSE_CAP, decode_content=False)
-            return self._judge(response.status_code, response.headers.get("Retry-After"))
+            result = self._judge(response.status_code, response.headers.get("Retry-After"))
+            patience.close()  # the answer has come in time; its body has a bound of its own
+            _read_over(response)
+            return result
 
     def _judge(self, status: int, retry_after: str | None) -> Result:
         if 200 <= status < 300:
@@ -114,6 +120,19 @@ class Courier:
         if status in (429, 503) and retry_after:
             wait = patience_asked(retry_after, self._clock.wall(), RETRY_AFTER_MAX_S)
         return Retry(f"status {status}", wait)
+
+
+def _read_over(response: requests.Response) -> None:
+    """Take the answer's body and whatever is wrong with it."""
+    enough = gevent.Timeout(BODY_S)
+    try:
+        with enough:
+            response.raw.read(RESPONSE_CAP, decode_content=False)
+    except gevent.Timeout as timeout:
+        if timeout is not enough:
+            raise
+    except (HTTPError, HTTPException, OSError):
+        pass
 
 
 def _version() -> str:

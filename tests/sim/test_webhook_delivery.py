@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import formatdate
 from pathlib import Path
 
@@ -13,10 +14,11 @@ import pytest
 from gevent.server import StreamServer
 
 from fsbridge.clock import SystemClock
-from fsbridge.egress.pinned import resolve
+from fsbridge.egress.pinned import MAX_INTERIM
 from fsbridge.errors import ConfigError
 from fsbridge.settings.webhooks import WebhookSettings
-from fsbridge.webhook.delivery import RETRY_AFTER_MAX_S, Courier, Delivered, Gone, Result, Retry
+from fsbridge.webhook.delivery import Courier, Delivered, Gone, Result, Retry
+from fsbridge.webhook.patience import RETRY_AFTER_MAX_S
 from tests.unit.webhook.helpers import OPEN, Answer, FixedClock, Got, Receiver, a_delivery, certificate, receiver, reply
 
 pytestmark = pytest.mark.sim
@@ -144,6 +146,96 @@ def test_an_endless_answer_is_cut(hook: Receiver) -> None:
     assert len(sent) < 2_000
 
 
+# --- judged by the status alone --------------------------------------------------------------------------
+
+
+@contextmanager
+def saying(*parts: bytes, then: float = 0.0) -> Iterator[str]:
+    """A receiver that reads the request, sends these bytes and closes after `then` seconds; its URL."""
+
+    def answer(sock: socket.socket, _: object) -> None:
+        sock.recv(65_536)
+        try:
+            for part in parts:
+                sock.sendall(part)
+                gevent.sleep(0.01)
+            gevent.sleep(then)
+        except OSError:
+            pass  # the client has heard enough
+
+    server = StreamServer(("127.0.0.1", 0), answer)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.stop(timeout=0)
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [
+        [b"HTTP/1.1 100 Continue\r\n\r\n"],
+        [b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"],
+        [b"HTTP/1.1 102 Processing\r\n\r\n", b"HTTP/1.1 103\r\nLink: x\r\nLink: y\r\n\r\n", b"HTTP/1.1 100\r\n\r\n"],
+        [b"HTTP/1.1 199 Something\r\n\r\n"] * MAX_INTERIM,
+    ],
+)
+def test_interim_answers_are_read_over(interim: list[bytes]) -> None:
+    with saying(*interim, OK + b"Content-Length: 0\r\n\r\n") as url:
+        assert attempt(url) == Delivered(200)
+    with saying(b"".join(interim) + b"HTTP/1.1 410 Gone\r\n\r\n") as url:
+        assert attempt(url) == Gone()
+
+
+def test_interim_answers_without_end_are_no_answer() -> None:
+    with saying(b"HTTP/1.1 103 Early Hints\r\n\r\n" * (MAX_INTERIM + 1) + OK + b"\r\n") as url:
+        assert reason(attempt(url)).startswith("connection failed")
+
+
+def test_another_protocol_is_no_delivery() -> None:
+    with saying(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n") as url:
+        assert attempt(url) == Retry("status 101")
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+        b"Content-Length: 500\r\n\r\nbroken off",
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\nno chunk",
+        b"Transfer-Encoding: chunked\r\n\r\n5\r\nbro",
+        b"Transfer-Encoding: chunked\r\n\r\n",
+        b"Content-Length: none\r\n\r\n",
+        b"Content-Length: -5\r\n\r\nx",
+        b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nnot",
+        b"Content-Encoding: nonsense\r\n\r\nbody",
+        b"Set-Cookie: \xff=\x00; expires=never\r\n\r\n",
+    ],
+)
+def test_a_broken_body_does_not_undo_the_status(rest: bytes) -> None:
+    with saying(OK + rest) as url:
+        assert attempt(url) == Delivered(200)
+    with saying(b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n" + rest) as url:
+        assert attempt(url) == Retry("status 503", 7.0)
+
+
+@pytest.mark.parametrize("rest", [b"Content-Length: 500\r\n\r\nslow", b"Transfer-Encoding: chunked\r\n\r\n", b"\r\n"])
+def test_a_body_that_never_comes_does_not_undo_the_status(rest: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fsbridge.webhook.delivery.BODY_S", 0.1)
+    with saying(OK + rest, then=30.0) as url:
+        assert attempt(url) == Delivered(200)
+
+
+def test_a_status_that_came_late_leaves_the_body_its_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline of the whole attempt passes while the body is read: the answer has come before it."""
+    monkeypatch.setattr("fsbridge.webhook.delivery.BODY_S", 1.0)
+    settings = OPEN.model_copy(update={"connect_timeout_s": 0.2, "read_timeout_s": 0.2})
+    with saying(OK + b"Content-Length: 9\r\n\r\n", then=0.6) as url:
+        assert attempt(url, settings) == Delivered(200)
+
+
 def test_faults_in_words() -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
@@ -240,10 +332,6 @@ def test_a_name_that_no_resolver_takes() -> None:
 def test_a_name_without_addresses() -> None:
     courier = Courier(OPEN, SystemClock(), lambda host, port: [])
     assert reason(courier.attempt(a_delivery("http://hook.example.com/"))).startswith("connection failed")
-
-
-def test_the_real_resolver() -> None:
-    assert "127.0.0.1" in resolve("localhost", 80)
 
 
 def test_rules_that_became_stricter_hold_for_what_was_accepted_before(hook: Receiver) -> None:
