@@ -47,7 +47,7 @@ from fsbridge.store.folder import DataFolder, exposed
 from fsbridge.store.secrets import load_box
 from fsbridge.store.sqlite import SqliteStore
 from fsbridge.supervise import Supervisor, run_in_thread
-from fsbridge.webhook.outbox import Outbox
+from fsbridge.webhook.outbox import Outbox, remove_former_queue
 from fsbridge.webhook.payload import deliveries
 
 log = structlog.get_logger(__name__)
@@ -97,7 +97,8 @@ class Service:
         secret = settings.service.secret_key
         box = load_box(secret.get_secret_value() if secret is not None else None, data_dir)
         self.store = SqliteStore(data_dir / "calls.db", box)
-        self.outbox = Outbox(self.store, settings.webhooks, data_dir, self.supervisor, self.clock, self.metrics)
+        self.outbox = Outbox(self.store, settings.webhooks, self.supervisor, self.clock, self.metrics)
+        remove_former_queue(data_dir)
         logging = ("--log-level", settings.service.log_level)
         as_json = ("--log-json",) if settings.service.log_format == "json" else ()
         self.workers = WorkerPool(settings.amd, self.supervisor, self.clock, (*COMMAND, *logging, *as_json))
@@ -191,7 +192,7 @@ class Service:
         owed = deliveries(call, notices, new_uuid, self.clock.wall())
         self.store.save(call, owed)
         if owed:
-            self.outbox.kick(call.session_id)
+            self.outbox.kick(owed[0])
 
     def _seen(self, before: Call, after: Call) -> None:
         self.metrics.call_changed(before, after)

@@ -21,7 +21,7 @@ SECRET_KEYS = frozenset(
     {"password", "webhook_auth", "webhookauth", "authorization", "secret", "secret_key", "api_key", "token"}
 )
 
-_CHATTY = ("huey", "urllib3", "requests", "asyncio")
+_CHATTY = ("urllib3", "requests", "asyncio")
 """Libraries that tell every step at INFO; their warnings are wanted."""
 
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}

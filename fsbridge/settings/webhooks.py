@@ -17,5 +17,10 @@ class WebhookSettings(Table):
     ca_file: Path | None = None
     connect_timeout_s: Seconds = 5.0
     read_timeout_s: Seconds = 10.0
-    workers: int = Field(64, ge=1, le=256)
+    workers: int = Field(
+        64,
+        ge=1,
+        le=256,
+        description="deliveries under way at a time; each organization has a sixteenth of its own besides",
+    )
     retry_delays_s: tuple[Seconds, ...] = (5, 30, 120, 600, 3_600, 3_600 * 3, 3_600 * 6, 3_600 * 12, 3_600 * 24)

@@ -35,6 +35,7 @@ class Delivery:
 
     id: str
     session_id: SessionId
+    org_id: OrgId
     seq: int
     url: str
     secret: str | None
@@ -42,6 +43,18 @@ class Delivery:
     created_at: float
     attempts: int = 0
     next_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A call that owes webhooks, and what its oldest one says of when it is due. Times are Unix seconds."""
+
+    session_id: SessionId
+    org_id: OrgId
+    url: str
+    created_at: float
+    attempts: int
+    next_at: float
 
 
 class Store(Protocol):
@@ -78,8 +91,8 @@ class Store(Protocol):
     def first_delivery(self, session_id: SessionId) -> Delivery | None:
         """The call's oldest undelivered webhook."""
 
-    def owing(self) -> list[SessionId]:
-        """Calls with undelivered webhooks."""
+    def owing(self, after: SessionId | None, limit: int) -> list[Owed]:
+        """Calls with undelivered webhooks, `limit` at most, in the order of their ids and behind `after`."""
 
     def delivered(self, delivery_id: str) -> None:
         """Remove a delivery that has arrived or was given up."""

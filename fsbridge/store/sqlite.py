@@ -16,7 +16,7 @@ import structlog
 
 from fsbridge.model.call import Call
 from fsbridge.model.ids import OrgId, SessionId
-from fsbridge.store.base import LAST_SEQ, MAX_OWED, NEXT_SEQ, Delivery, StoreError
+from fsbridge.store.base import LAST_SEQ, MAX_OWED, NEXT_SEQ, Delivery, Owed, StoreError
 from fsbridge.store.codec import CodecError, from_dict, to_dict
 from fsbridge.store.database import Database
 from fsbridge.store.secrets import SecretBox
@@ -26,6 +26,7 @@ log = structlog.get_logger(__name__)
 PURGE_CHUNK = 500
 
 _DELIVERY = "id, session, seq, url, secret, body, created_at, attempts, next_at"
+_ORG = "coalesce((SELECT org FROM calls WHERE calls.session = deliveries.session), '')"
 _OWE = f"""
 INSERT OR IGNORE INTO deliveries ({_DELIVERY})
 SELECT ?1, ?2, iif(?3 = {NEXT_SEQ}, coalesce(max(seq), 1) + 1, ?3), ?4, ?5, ?6, ?7, ?8, ?9
@@ -116,17 +117,21 @@ class SqliteStore:
         return str(rows[0][0]) if rows else None
 
     def first_delivery(self, session_id: SessionId) -> Delivery | None:
-        sql = f"SELECT {_DELIVERY} FROM deliveries WHERE session = ? ORDER BY seq LIMIT 1"
+        sql = f"SELECT {_ORG}, {_DELIVERY} FROM deliveries WHERE session = ? ORDER BY seq LIMIT 1"
         rows = self._rows(sql, (session_id,))
         if not rows:
             return None
-        id_, session, seq, url, secret, body, created_at, attempts, next_at = rows[0]
+        org, id_, session, seq, url, secret, body, created_at, attempts, next_at = rows[0]
         opened = None if secret is None else self._secrets.open(secret)
-        return Delivery(id_, SessionId(session), seq, url, opened, body, created_at, attempts, next_at)
+        return Delivery(id_, SessionId(session), OrgId(org), seq, url, opened, body, created_at, attempts, next_at)
 
-    def owing(self) -> list[SessionId]:
-        rows = self._rows("SELECT session FROM deliveries GROUP BY session ORDER BY min(created_at)")
-        return [SessionId(session) for (session,) in rows]
+    def owing(self, after: SessionId | None, limit: int) -> list[Owed]:
+        sql = (
+            f"SELECT session, {_ORG}, url, created_at, attempts, next_at FROM deliveries WHERE session > ? AND "
+            "seq = (SELECT min(seq) FROM deliveries AS own WHERE own.session = deliveries.session) "
+            "ORDER BY session LIMIT ?"
+        )
+        return [Owed(*row) for row in self._rows(sql, (after or "", limit))]
 
     def delivered(self, delivery_id: str) -> None:
         self._write("DELETE FROM deliveries WHERE id = ?", (delivery_id,))

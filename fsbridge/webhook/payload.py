@@ -96,6 +96,7 @@ def _delivery(call: Call, url: str, unique: str, seq: int, body: bytes, now: flo
     return Delivery(
         id=f"msg_{unique}",
         session_id=call.session_id,
+        org_id=call.org_id,
         seq=seq,
         url=url,
         secret=call.request.webhook_auth,

@@ -52,7 +52,7 @@ from fsbridge.webhook.outbox import Outbox
 folder = Path(sys.argv[1])
 store = SqliteStore(folder / "calls.db", load_box(None, folder))
 settings = WebhookSettings(allow_private=True, allow_http=True, workers=2)
-Outbox(store, settings, folder, Supervisor(), SystemClock(), Metrics()).start()
+Outbox(store, settings, Supervisor(), SystemClock(), Metrics()).start()
 gevent.sleep(60)
 """
 
@@ -87,9 +87,9 @@ def test_a_killed_service_delivers_everything_after_its_restart(hook: Receiver, 
 
     supervisor, clock = Supervisor(), SystemClock()
     store = SqliteStore(tmp_path / "calls.db", load_box(None, tmp_path))
-    outbox = Outbox(store, OPEN, tmp_path, supervisor, clock, Metrics())
+    outbox = Outbox(store, OPEN, supervisor, clock, Metrics())
     outbox.start()
-    until(lambda: not store.owing(), "nothing owed", 20)
+    until(lambda: not store.owing(None, 1), "nothing owed", 20)
     outbox.stop()
     supervisor.stop()
     store.close()

@@ -1,36 +1,27 @@
-"""The outbox with a real store, a real queue and a real receiver: order, retries, restarts, 410, giving up."""
+"""The outbox with a real store and a real receiver: order, retries, restarts, 410, giving up."""
 
 from __future__ import annotations
 
-import itertools
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import gevent
 import pytest
 import structlog
 
-from fsbridge.clock import SystemClock
-from fsbridge.metrics import Metrics
-from fsbridge.model.call import Call
 from fsbridge.model.ids import SessionId
 from fsbridge.model.notice import Notice
 from fsbridge.settings.webhooks import WebhookSettings
-from fsbridge.store.base import Delivery, StoreError
-from fsbridge.store.secrets import SecretBox
-from fsbridge.store.sqlite import SqliteStore
-from fsbridge.supervise import Supervisor
+from fsbridge.store.base import Delivery, Owed, StoreError
 from fsbridge.webhook import outbox as module
 from fsbridge.webhook.delivery import Result
-from fsbridge.webhook.outbox import QUEUE_FILE, Outbox
+from fsbridge.webhook.outbox import remove_former_queue
 from fsbridge.webhook.payload import deliveries
 from fsbridge.webhook.signing import verify
+from tests.sim.webhook_service import FAST, Service
 from tests.unit.webhook.helpers import (
-    OPEN,
     Answer,
     Got,
     Receiver,
@@ -44,43 +35,6 @@ from tests.unit.webhook.helpers import (
 )
 
 pytestmark = pytest.mark.sim
-
-KEY = b"MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
-FAST = OPEN.model_copy(update={"retry_delays_s": (0.01, 0.02, 0.02)})
-
-_ids = itertools.count()
-
-
-class Service:
-    """A store and an outbox on the files of one folder, as the composition root makes them."""
-
-    def __init__(self, folder: Path, settings: WebhookSettings = FAST) -> None:
-        self.clock = SystemClock()
-        self.supervisor = Supervisor()
-        self.metrics = Metrics()
-        self.store = SqliteStore(folder / "fsbridge.db", SecretBox(KEY))
-        self.outbox = Outbox(
-            self.store, settings, folder, self.supervisor, self.clock, self.metrics, schedule_interval_s=0.01
-        )
-
-    def tell(self, call: Call, *notices: Notice) -> None:
-        made = deliveries(call, notices, lambda: f"{next(_ids)}", self.clock.wall())
-        self.store.save(call, made)
-        self.outbox.kick(call.session_id)
-
-    def count(self, result: str) -> float:
-        found = self.metrics.registry.get_sample_value("fsbridge_webhook_deliveries_total", {"result": result})
-        return found or 0.0
-
-    def settled(self) -> bool:
-        pending = self.metrics.registry.get_sample_value("fsbridge_webhook_pending_calls")
-        return not self.store.owing() and pending == 0
-
-    def stop(self) -> None:
-        self.outbox.stop()
-        self.supervisor.stop()
-        self.store.close()
-
 
 Start = Callable[..., Service]
 
@@ -202,31 +156,34 @@ def test_what_is_owed_survives_a_restart(start: Start, hook: Receiver) -> None:
     assert hook.got[0].headers["webhook-id"] == hook.got[1].headers["webhook-id"]
 
 
-def test_a_lost_queue_is_made_again_from_the_store(start: Start, hook: Receiver, tmp_path: Path) -> None:
+def test_what_was_never_begun_is_taken_up_by_the_next_start(start: Start, hook: Receiver, tmp_path: Path) -> None:
     first = Service(tmp_path)  # never started: as if killed before its first delivery
     first.tell(failed(webhook_call(hook.url)), Notice.FAILED)
     first.stop()
-    (tmp_path / QUEUE_FILE).unlink()
     second = start()
     until(second.settled, "nothing owed")
     assert [got.event for got in hook.got] == ["call.failed"]
 
 
-def test_a_damaged_queue_is_put_aside(start: Start, hook: Receiver, tmp_path: Path) -> None:
+def test_a_start_takes_up_more_than_a_page(
+    start: Start, hook: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SWEEP_PAGE", 3)
     first = Service(tmp_path)
-    first.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    for _ in range(10):
+        first.tell(failed(webhook_call(hook.url)), Notice.FAILED)
     first.stop()
-    (tmp_path / QUEUE_FILE).write_bytes(b"this is no database at all" * 100)
     second = start()
     until(second.settled, "nothing owed")
-    assert len(hook.got) == 1
-    assert (tmp_path / QUEUE_FILE).with_suffix(".damaged").exists()
+    assert len({got.body for got in hook.got}) == len(hook.got) == 10
 
 
-def test_a_queue_that_cannot_be_made_is_told_in_words(tmp_path: Path) -> None:
-    (tmp_path / QUEUE_FILE).mkdir()
-    with pytest.raises(StoreError, match=r"webhook queue cannot be opened.*data_dir"):
-        Service(tmp_path)
+def test_the_files_of_a_former_queue_are_cleared_away(tmp_path: Path) -> None:
+    for name in ("outbox.db", "outbox.db-wal", "calls.db"):
+        (tmp_path / name).write_bytes(b"x")
+    remove_former_queue(tmp_path)
+    remove_former_queue(tmp_path / "nowhere")
+    assert [path.name for path in tmp_path.iterdir()] == ["calls.db"]
 
 
 def test_a_delivery_in_progress_is_interrupted_by_stop_and_kept(
@@ -246,8 +203,9 @@ def test_a_delivery_in_progress_is_interrupted_by_stop_and_kept(
     began = time.monotonic()
     service.outbox.stop()
     assert time.monotonic() - began < 3
-    assert service.store.owing() == [call.session_id]
-    service.outbox.kick(call.session_id)  # after the end: nothing happens, nothing hangs
+    (owed,) = service.store.owing(None, 9)
+    assert owed.session_id == call.session_id
+    service.tell(call)  # after the end: nothing happens, nothing hangs
     service.supervisor.stop()
     service.store.close()
 
@@ -270,34 +228,15 @@ def test_a_store_that_fails_is_tried_again(start: Start, hook: Receiver, monkeyp
     assert len(hook.got) == 3
 
 
-def test_a_queue_that_fails_is_made_good_by_the_sweep(
-    start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SWEEP_S", 0.05)
-    service = start()
-    storage = service.outbox._huey.storage
-    real, failures = storage.enqueue, [sqlite3.OperationalError("database or disk is full")]
-
-    def flaky(data: bytes, priority: float | None = None) -> None:
-        if failures:
-            raise failures.pop()
-        real(data, priority)
-
-    monkeypatch.setattr(storage, "enqueue", flaky)
-    service.tell(failed(webhook_call(hook.url)), Notice.FAILED)
-    until(service.settled, "nothing owed")
-    assert len(hook.got) == 1
-
-
 def test_a_sweep_survives_a_store_that_fails(start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SWEEP_S", 0.02)
     service = start()
     real, failures = service.store.owing, [StoreError("the disk is full")]
 
-    def flaky() -> list[SessionId]:
+    def flaky(after: SessionId | None, limit: int) -> list[Owed]:
         if failures:
             raise failures.pop()
-        return real()
+        return real(after, limit)
 
     monkeypatch.setattr(service.store, "owing", flaky)
     call = failed(webhook_call(hook.url))
@@ -305,10 +244,10 @@ def test_a_sweep_survives_a_store_that_fails(start: Start, hook: Receiver, monke
     until(lambda: len(hook.got) == 1, "found by a later sweep")
 
 
-def test_a_fault_in_the_task_leaves_the_call_to_the_sweep(
+def test_a_fault_of_ours_costs_a_call_a_pause_and_nothing_more(
     start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SWEEP_S", 0.05)
+    monkeypatch.setattr(module, "STORE_RETRY_S", 0.02)
     service = start()
     real, faults = service.outbox._courier.attempt, [RuntimeError("a fault of ours")]
 
@@ -323,7 +262,7 @@ def test_a_fault_in_the_task_leaves_the_call_to_the_sweep(
     assert len(hook.got) == 1
 
 
-def test_a_doubled_message_does_not_send_twice_at_a_time(start: Start, hook: Receiver) -> None:
+def test_a_kick_of_a_call_at_work_does_not_send_twice_at_a_time(start: Start, hook: Receiver) -> None:
     service = start()
     release = gevent.event.Event()
 
@@ -332,14 +271,33 @@ def test_a_doubled_message_does_not_send_twice_at_a_time(start: Start, hook: Rec
         return reply("200 OK")
 
     hook.script.append(slow)
-    call = failed(webhook_call(hook.url))
+    call, other = failed(webhook_call(hook.url)), failed(webhook_call(hook.url))
     service.tell(call, Notice.FAILED)
     until(lambda: len(hook.got) == 1, "the delivery in progress")
-    service.outbox._task(call.session_id)
-    until(lambda: service.outbox._huey.pending_count() == 0, "the doubled message taken")
+    service.tell(call, Notice.FAILED)
+    service.tell(other, Notice.FAILED)
+    until(lambda: len(hook.got) == 2, "the other call's, so the dispatcher has looked")
     release.set()
     until(service.settled, "nothing owed")
-    assert len(hook.got) == 1
+    assert len(hook.got) == 2
+
+
+def test_something_new_does_not_hurry_what_waits_in_the_store_alone(
+    start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call whose postponed webhook the schedule does not know, as after a restart and before its sweep."""
+    monkeypatch.setattr(module, "SWEEP_S", 60.0)
+    service = start()
+    until(lambda: service.sweeps == 1, "the sweep at the start")
+    call = webhook_call(hook.url)
+    (first,) = deliveries(answered(call), [Notice.ANSWERED], lambda: "waits", service.clock.wall())
+    service.store.save(answered(call), [first])
+    service.store.postpone(first.id, 2, service.clock.wall() + 0.3)
+    began = time.monotonic()
+    service.tell(completed(call), Notice.COMPLETED)
+    until(service.settled, "nothing owed")
+    assert [got.event for got in hook.got] == ["call.answered", "call.completed"]
+    assert time.monotonic() - began >= 0.29
 
 
 def test_a_kick_while_the_last_one_goes_out_is_not_lost(start: Start, hook: Receiver) -> None:
@@ -379,17 +337,3 @@ def test_logs_hold_neither_secret_nor_path(start: Start, hook: Receiver) -> None
     assert "127.0.0.1" in text
     for secret in ("t0ken", "hidden", "the-webhook-auth", "order"):
         assert secret not in text
-
-
-def test_the_waits_follow_the_schedule_with_jitter(tmp_path: Path) -> None:
-    store: Any = SqliteStore(tmp_path / "fsbridge.db", SecretBox(KEY))
-    settings = WebhookSettings()
-    supervisor, clock, metrics = Supervisor(), SystemClock(), Metrics()
-    outbox = Outbox(store, settings, tmp_path, supervisor, clock, metrics, randomness=lambda: 1.0)
-    waits = [outbox._next_wait(n, None) for n in range(1, len(settings.retry_delays_s) + 2)]
-    assert waits[:3] == pytest.approx([6.0, 36.0, 144.0])
-    assert waits[-2] == pytest.approx(86_400 * 1.2)
-    assert waits[-1] is None
-    assert outbox._next_wait(1, 90.0) == 90.0
-    outbox.stop()
-    store.close()

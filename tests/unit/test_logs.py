@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 def _as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    chatty = {name: logging.getLogger(name).level for name in ("huey", "urllib3", "requests", "asyncio")}
+    chatty = {name: logging.getLogger(name).level for name in ("urllib3", "requests", "asyncio")}
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers
@@ -93,8 +93,8 @@ def test_levels_and_quiet_libraries() -> None:
     structlog.get_logger("x").info("not this")
     structlog.get_logger("x").warning("but this")
     configure("human", "debug", out)
-    logging.getLogger("huey.consumer").info("not this")
-    logging.getLogger("huey.consumer").error("and this")
+    logging.getLogger("urllib3.connectionpool").info("not this")
+    logging.getLogger("urllib3.connectionpool").error("and this")
     assert "not this" not in out.getvalue()
     assert "but this" in out.getvalue()
     assert "and this" in out.getvalue()

@@ -38,7 +38,7 @@ PLANNED = {
     ),
     "fsbridge.flow.interpreter": ("actions", "bot", "interpreter", "outcomes", "plan"),
     "fsbridge.flow.listening": ("expect", "hearing"),
-    "fsbridge.webhook": ("payload", "signing"),
+    "fsbridge.webhook": ("patience", "payload", "schedule", "signing"),
     "fsbridge.store": ("base",),
     "amd_model": ("verdict",),
     "amd_model.detector": ("spec", "pcm", "decision"),
@@ -53,7 +53,7 @@ WHOLE = "fsbridge.simulator"
 
 SHELL_LIBRARIES = frozenset(
     {
-        *("gevent", "greenlet", "greenswitch", "torch", "torchaudio", "bottle", "requests", "urllib3", "huey", "redis"),
+        *("gevent", "greenlet", "greenswitch", "torch", "torchaudio", "bottle", "requests", "urllib3", "redis"),
         *("sqlite3", "structlog", "prometheus_client", "typer", "rich", "soundfile"),
         *("websockets.sync", "websockets.asyncio", "websockets.legacy", "websockets.client", "websockets.server"),
     }

@@ -26,10 +26,10 @@ from fsbridge.esl.dialstring import Tap, bridge_argument
 from fsbridge.flow.document.model import FlowDocument
 from fsbridge.flow.interpreter.actions import Dial, Fetch, Fetched, Refused, Result
 from fsbridge.model.call import Call
-from fsbridge.model.ids import OrgId, SessionId, new_uuid
+from fsbridge.model.ids import OrgId, new_uuid
 from fsbridge.settings.orgs import OrgSettings
 from fsbridge.settings.whole import Settings
-from fsbridge.store.base import Store, StoreError
+from fsbridge.store.base import Delivery, Store, StoreError
 from fsbridge.webhook.payload import event_delivery
 
 KEEP_MS = 600_000
@@ -47,7 +47,7 @@ class House:
     store: Store
     workers: WorkerPool
     outside: Outside
-    kick: Callable[[SessionId], None]
+    kick: Callable[[Delivery], None]
     _references: dict[tuple[str, int], Fingerprint] = field(default_factory=dict)
 
     def services(self) -> FlowServices:
@@ -90,7 +90,7 @@ class House:
             self.store.owe(owed)
         except StoreError:
             return False
-        self.kick(call.session_id)
+        self.kick(owed)
         return True
 
     def ears(self, call: Call, document: FlowDocument) -> Tap | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -58,5 +58,5 @@ def test_rfc3339_reads_back_to_the_millisecond(wall: float) -> None:
 def test_the_machines_clocks() -> None:
     clock = SystemClock()
     assert clock.monotonic() <= clock.monotonic()
-    assert abs(clock.wall() - datetime.now().timestamp()) < 5
+    assert abs(clock.wall() - datetime.now(UTC).timestamp()) < 5
     assert abs(clock.monotonic() - time.monotonic()) < 5

@@ -17,7 +17,7 @@ from fsbridge.model.ids import OrgId, SessionId
 from fsbridge.model.notice import Notice
 from fsbridge.model.status import Phase
 from fsbridge.store import sqlite as module
-from fsbridge.store.base import Delivery, Store, StoreError
+from fsbridge.store.base import Delivery, Owed, Store, StoreError
 from fsbridge.store.secrets import SecretBox
 from fsbridge.store.sqlite import SqliteStore
 from fsbridge.webhook.payload import deliveries, event_delivery
@@ -126,12 +126,25 @@ def test_deliveries_in_order_until_none_is_left(store: SqliteStore) -> None:
     assert store.first_delivery(call.session_id) == first
     store.postpone(first.id, 3, 500.0)
     assert store.first_delivery(call.session_id) == replace(first, attempts=3, next_at=500.0)
-    assert store.owing() == [call.session_id]
+    assert store.owing(None, 9) == [Owed(call.session_id, ORG, first.url, first.created_at, 3, 500.0)]
     store.delivered(first.id)
     assert store.first_delivery(call.session_id) == second
     store.delivered(second.id)
     assert store.first_delivery(call.session_id) is None
-    assert store.owing() == []
+    assert store.owing(None, 9) == []
+
+
+def test_what_is_owed_comes_in_pages(store: SqliteStore) -> None:
+    calls = sorted((webhook_call() for _ in range(7)), key=lambda call: call.session_id)
+    for call in calls:
+        store.save(call, owed(call, Notice.ANSWERED, Notice.COMPLETED))
+    found, after = [], None
+    while page := store.owing(after, 3):
+        assert len(page) <= 3
+        found += page
+        after = page[-1].session_id
+    assert [one.session_id for one in found] == [call.session_id for call in calls]
+    assert {one.org_id for one in found} == {ORG}
 
 
 def test_a_change_kept_twice_is_told_once(store: SqliteStore) -> None:
@@ -143,7 +156,7 @@ def test_a_change_kept_twice_is_told_once(store: SqliteStore) -> None:
     assert delivery.id.startswith("msg_first")
     assert delivery.secret is None
     store.delivered(delivery.id)
-    assert store.owing() == []
+    assert store.owing(None, 9) == []
 
 
 def test_a_flow_s_events_stay_between_the_answer_and_the_end(store: SqliteStore) -> None:
@@ -238,7 +251,7 @@ def test_all_or_nothing(store: SqliteStore) -> None:
     with pytest.raises(StoreError):
         store.save(call, [good, unkeepable])
     assert store.get(ORG, call.session_id) is None
-    assert store.owing() == []
+    assert store.owing(None, 9) == []
 
 
 def test_another_key_is_refused_at_the_start(path: Path) -> None:

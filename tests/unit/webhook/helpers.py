@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 import json
 import ssl
+import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -77,6 +78,7 @@ def a_delivery(url: str, **changes: Any) -> Delivery:
     fields: dict[str, Any] = {
         "id": "msg_1",
         "session_id": SessionId("11111111-1111-4111-8111-111111111111"),
+        "org_id": ORG,
         "seq": 1,
         "url": url,
         "secret": "s3cret",
@@ -186,3 +188,21 @@ class FixedClock:
 
     def wall(self) -> float:
         return self.now
+
+
+class SetClock:
+    """Runs as the machine's does, but its wall clock begins elsewhere and can be set; counts who looks at it."""
+
+    def __init__(self, wall: float) -> None:
+        self._offset = wall - time.monotonic()
+        self.looks = 0
+
+    def set_forward(self, seconds: float) -> None:
+        self._offset += seconds
+
+    def monotonic(self) -> float:
+        self.looks += 1
+        return time.monotonic()
+
+    def wall(self) -> float:
+        return time.monotonic() + self._offset
