@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fsbridge.dialing.destinations import DestinationError
+from fsbridge.esl.dialstring import MediaPatience
 from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.settings.dialing import TrunkSettings
 from fsbridge.settings.orgs import OrgSettings
@@ -37,9 +38,20 @@ def choose(settings: Settings, org: OrgSettings, destination: Destination, trunk
     if destination.kind is DestinationKind.SIP_URI:
         if not trunk.sip_uris:
             raise NotDiallable(f"trunk {trunk.name} dials no SIP URIs (sip_uris = false)")
+        if _wants_tls(destination.value) and not trunk.tls:
+            raise NotDiallable(f"asks for TLS, which trunk {trunk.name} has not (tls = false); it is not sent in clear")
         return Route(trunk.name, trunk.gateways, "", caller_id)
     number = destination.value.removeprefix("+") if trunk.strip_plus or trunk.prefix else destination.value
     return Route(trunk.name, trunk.gateways, trunk.prefix + number, caller_id)
+
+
+def media_patience(settings: Settings) -> MediaPatience:
+    """How long any leg may be silent."""
+    return MediaPatience(settings.dialing.media_timeout_s, settings.dialing.media_hold_timeout_s)
+
+
+def _wants_tls(uri: str) -> bool:
+    return uri.startswith("sips:") or uri.endswith(";transport=tls")
 
 
 def _trunk_of(settings: Settings, org: OrgSettings, name: str | None) -> TrunkSettings:

@@ -15,6 +15,8 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Hostname = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")]
 NodeFolder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}){1,16}/?$")]
 """An absolute folder on a FreeSWITCH node; it enters commands: allow-listed, and no part begins with a dot."""
+CallerId = Annotated[str, Field(pattern=r"^(\+?[0-9]{1,15}|anonymous)$")]
+"""A number to call from, or `anonymous`: withheld, on purpose."""
 HostPort = Annotated[str, Field(pattern=r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from fsbridge.settings.kinds import Name, Table, Uuid, canonical_uuid
+from fsbridge.settings.kinds import CallerId, Name, Table, Uuid, canonical_uuid
 
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]{0,4094}[!-~])?")
 
@@ -29,7 +29,7 @@ class OrgSettings(Table):
     name: str = Field("", max_length=200)
     api_keys: tuple[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")], ...] = ()
     outbound_calling: bool = True
-    caller_id: str | None = Field(None, pattern=r"^\+?[0-9]{1,15}$")
+    caller_id: CallerId | None = Field(None, description="for calls that name none; the trunk's when absent")
     trunk: Name | None = Field(None, description="the trunk its calls take; the first one when absent")
     amd: OrgAmdSettings = OrgAmdSettings()
     secrets: dict[Name, SecretStr] = Field(

@@ -42,12 +42,27 @@ class Settings(Table):
         keys = [key for o in self.orgs for key in o.api_keys]
         if len(keys) != len(set(keys)):
             faults.append("orgs: one API key stands twice; a key belongs to one organization")
+        faults += _nameless(self)
         faults += _inbound_faults(self)
         if self.amd.workers == 0 and not self.amd.urls:
             faults.append("amd: with workers = 0, urls must name at least one worker")
         if faults:
             raise ConfigError(tuple(faults))
         return self
+
+
+def _nameless(settings: Settings) -> list[str]:
+    """Organizations whose calls would come from 0000000000, FreeSWITCH's word for nobody."""
+    trunks = {trunk.name: trunk for trunk in settings.trunks}
+    faults = []
+    for place, org in enumerate(settings.orgs):
+        trunk = trunks.get(org.trunk or settings.trunks[0].name)
+        if org.outbound_calling and trunk is not None and org.caller_id is None and trunk.caller_id is None:
+            faults.append(
+                f"orgs.{place}.caller_id: missing, and trunk {trunk.name} has none either; "
+                'a number to call from, or "anonymous" to withhold it'
+            )
+    return faults
 
 
 def _inbound_faults(settings: Settings) -> list[str]:

@@ -96,6 +96,7 @@ def on_a_bare_socket(port: int) -> float:
         plan = OriginatePlan(
             channel=ChannelUuid(new_uuid()),
             endpoint=GatewayEndpoint("carrier", BUSY),
+            caller_id="+15550100100",
             session=SessionId(new_uuid()),
             org=OrgId(ORG),
             flow=FlowId(FLOW),

@@ -18,11 +18,11 @@ from fsbridge.call.conversation.ears import Fingerprint
 from fsbridge.call.conversation.flowhost import FlowServices
 from fsbridge.call.lifecycle.timeline import Timeline
 from fsbridge.clock import Clock
-from fsbridge.dialing.onward import dial_out
+from fsbridge.dialing.onward import Wish, dial_out
 from fsbridge.egress.guard import refuse_url
 from fsbridge.egress.outside import HttpFailure, HttpRequest, Outside
 from fsbridge.errors import FsbridgeError
-from fsbridge.esl.dialstring import Tap, bridge_argument
+from fsbridge.esl.dialstring import Tap
 from fsbridge.flow.document.model import FlowDocument
 from fsbridge.flow.interpreter.actions import Dial, Fetch, Fetched, Refused, Result
 from fsbridge.model.call import Call
@@ -71,8 +71,8 @@ class House:
         """The `bridge` application's argument. Raises ValueError."""
         node = next((node for node in self.settings.nodes if node.name == call.node), self.settings.nodes[0])
         try:
-            endpoints = dial_out(self.settings, self._org(call.org_id), dial.to, dial.trunk, node.sip_profile)
-            return bridge_argument(endpoints, dial.caller_id, max(1, round(dial.ring_s)))
+            wish = Wish(dial.to, dial.ring_s, dial.trunk, dial.caller_id)
+            return dial_out(self.settings, self._org(call.org_id), wish, node.sip_profile)
         except FsbridgeError as error:
             raise ValueError(str(error)) from error
 

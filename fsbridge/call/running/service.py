@@ -20,7 +20,7 @@ from fsbridge.call.running.registry import CallRegistry
 from fsbridge.call.running.runner import CallRunner, Parts
 from fsbridge.call.running.switch import Placement, Switch
 from fsbridge.clock import Clock
-from fsbridge.dialing.trunks import Route, choose
+from fsbridge.dialing.trunks import Route, choose, media_patience
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Endpoint, GatewayEndpoint, SipUriEndpoint, Tap
 from fsbridge.flow.library.library import FlowLibrary
@@ -100,7 +100,7 @@ class CallService:
         )
         endpoint = self._endpoint(request, route, node)
         ring_s, keep_s = self.settings.dialing.ring_timeout_s, self.settings.amd.keep_audio_s
-        placement = Placement(endpoint, request.caller_id, ring_s, tap, keep_s)
+        placement = Placement(endpoint, request.caller_id, ring_s, tap, keep_s, media_patience(self.settings))
         runner = CallRunner(call, placement, Switch(node), self.parts)
         self.registry.add(runner)
         runner.post(i.Unplaceable(unplaceable) if unplaceable else i.Begin())

@@ -14,7 +14,7 @@ from fsbridge.amd import fork
 from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.lifecycle.translate import alive
 from fsbridge.esl.commands import kill
-from fsbridge.esl.dialstring import DialStringError, Endpoint, OriginatePlan, Tap, originate
+from fsbridge.esl.dialstring import PATIENCE, DialStringError, Endpoint, MediaPatience, OriginatePlan, Tap, originate
 from fsbridge.esl.errors import CommandError, CommandFailed, EslConnectionLost, EslError
 from fsbridge.flow.interpreter.actions import OpenStream
 from fsbridge.model.call import Call
@@ -43,6 +43,7 @@ class Placement:
     ring_timeout_s: int
     tap: Tap | None
     keep_s: float = 0.0
+    media: MediaPatience = PATIENCE
 
 
 class Switch:
@@ -60,6 +61,8 @@ class Switch:
         """Place the call and wait for its job: JobDone, or why there is none."""
         if self._node is None or placement.endpoint is None:
             return i.OriginateFailed("no node")
+        if placement.caller_id is None:
+            return i.OriginateFailed("no caller id: FreeSWITCH would say 0000000000")
         plan = OriginatePlan(
             channel=call.channel,
             endpoint=placement.endpoint,
@@ -69,6 +72,7 @@ class Switch:
             node=self._node.name,
             ring_timeout_s=placement.ring_timeout_s,
             caller_id=placement.caller_id,
+            media=placement.media,
             tap=placement.tap,
         )
         patience = placement.ring_timeout_s + JOB_GRACE_S

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbridge.dialing.destinations import DestinationError, parse_destination
-from fsbridge.dialing.trunks import NotDiallable, Route, choose
-from fsbridge.esl.dialstring import GatewayEndpoint
+from fsbridge.dialing.trunks import NotDiallable, Route, choose, media_patience
+from fsbridge.esl.dialstring import GatewayEndpoint, MediaPatience
 from fsbridge.model.destination import Destination, DestinationKind
+from fsbridge.settings.dialing import DialingSettings
 from fsbridge.settings.reading import parse
 from fsbridge.settings.whole import Settings
 
@@ -19,12 +20,13 @@ pytestmark = pytest.mark.unit
 
 ORG = "6f1c0a52-3a51-4d0c-9a0e-0f2f1f6f4a10"
 NUMBER = Destination(DestinationKind.NUMBER, "+15551234567")
+OWN = "+15550100100"
 URI = Destination(DestinationKind.SIP_URI, "sip:alice@example.com")
 
 
 def configured(*trunks: dict[str, Any], **org: Any) -> Settings:
     named = [{"name": f"trunk{number}", "gateways": [f"gw{number}"]} | trunk for number, trunk in enumerate(trunks)]
-    return parse({"nodes": [{"name": "fs1"}], "trunks": named, "orgs": [{"id": ORG} | org]})
+    return parse({"nodes": [{"name": "fs1"}], "trunks": named, "orgs": [{"id": ORG, "caller_id": OWN} | org]})
 
 
 def route(settings: Settings, destination: Destination = NUMBER) -> Route:
@@ -32,11 +34,11 @@ def route(settings: Settings, destination: Destination = NUMBER) -> Route:
 
 
 def test_without_a_word_an_organization_takes_the_first_trunk() -> None:
-    assert route(configured({"gateways": ["a", "b"]}, {})) == Route("trunk0", ("a", "b"), "+15551234567", None)
+    assert route(configured({"gateways": ["a"]}, {})) == Route("trunk0", ("a",), "+15551234567", OWN)
 
 
 def test_an_organization_takes_the_trunk_it_names() -> None:
-    assert route(configured({}, {}, trunk="trunk1")) == Route("trunk1", ("gw1",), "+15551234567", None)
+    assert route(configured({}, {}, trunk="trunk1")) == Route("trunk1", ("gw1",), "+15551234567", OWN)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +57,11 @@ def test_a_number_is_dialled_as_the_trunk_wants_it(trunk: dict[str, Any], dialle
 @pytest.mark.parametrize(
     ("trunk", "org", "caller_id"),
     [
-        ({}, {}, None),
-        ({"caller_id": "+15550100100"}, {}, "+15550100100"),
+        ({}, {"caller_id": None, "outbound_calling": False}, None),
+        ({"caller_id": "+15550100300"}, {"caller_id": None}, "+15550100300"),
+        ({"caller_id": "anonymous"}, {"caller_id": None}, "anonymous"),
         ({}, {"caller_id": "+15550100200"}, "+15550100200"),
-        ({"caller_id": "+15550100100"}, {"caller_id": "+15550100200"}, "+15550100200"),
+        ({"caller_id": "+15550100300"}, {"caller_id": "+15550100200"}, "+15550100200"),
     ],
 )
 def test_the_organizations_caller_id_goes_before_the_trunks(
@@ -70,10 +73,25 @@ def test_the_organizations_caller_id_goes_before_the_trunks(
 
 
 def test_a_sip_uri_needs_no_digits_but_a_trunk_that_allows_it() -> None:
-    assert route(configured({"prefix": "9"}), URI) == Route("trunk0", ("gw0",), "", None)
+    assert route(configured({"prefix": "9"}), URI) == Route("trunk0", ("gw0",), "", OWN)
     with pytest.raises(NotDiallable, match=r"trunk0 dials no SIP URIs \(sip_uris = false\)") as raised:
         route(configured({"sip_uris": False}), URI)
     assert isinstance(raised.value, DestinationError)
+
+
+@pytest.mark.parametrize("uri", ["sips:alice@example.com", "sip:alice@example.com;transport=tls"])
+def test_tls_is_not_replaced_by_something_in_clear(uri: str) -> None:
+    destination = parse_destination(uri)
+    with pytest.raises(NotDiallable, match=r"asks for TLS, which trunk trunk0 has not \(tls = false\)"):
+        route(configured({}), destination)
+    assert route(configured({"tls": True}), destination).trunk == "trunk0"
+    assert route(configured({}), parse_destination("sip:alice@example.com;transport=tcp")).trunk == "trunk0"
+
+
+def test_how_long_a_leg_may_be_silent_is_the_configurations() -> None:
+    assert media_patience(configured({})) == MediaPatience(120, 1_800)
+    own = configured({}).model_copy(update={"dialing": DialingSettings(media_timeout_s=0, media_hold_timeout_s=60)})
+    assert media_patience(own) == MediaPatience(0, 60)
 
 
 @settings(max_examples=60, deadline=None)
@@ -88,4 +106,5 @@ def test_whatever_the_configuration_makes_of_a_number_can_be_dialled(
     made = route(configured({"prefix": prefix, "strip_plus": strip_plus}), parse_destination(number))
     rendered = GatewayEndpoint(made.gateways[0], made.number).render()
     assert rendered.endswith(number[1:])
+    assert "#" not in rendered
     assert made.number.count("+") == (not prefix and not strip_plus)

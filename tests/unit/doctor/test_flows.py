@@ -22,7 +22,7 @@ def settings(folder: Path, *, secrets: dict[str, str] | None = None, **tables: o
     return parse(
         {
             "nodes": [{"name": "n"}],
-            "trunks": [{"name": "main", "gateways": ["g"]}],
+            "trunks": [{"name": "main", "gateways": ["g"], "caller_id": "100"}],
             "orgs": [{"id": ORG, "name": "A", "secrets": secrets or {}}],
             **tables,
             "flows": {**flows, **tables.get("flows", {})},  # type: ignore[dict-item]

@@ -48,7 +48,8 @@ REAL = recorded()
 
 
 def settings(**tables: object) -> Settings:
-    least: dict[str, object] = {"nodes": [{"name": "n"}], "trunks": [{"name": "t", "gateways": ["carrier"]}]}
+    trunk = {"name": "t", "gateways": ["carrier"], "caller_id": "100"}
+    least: dict[str, object] = {"nodes": [{"name": "n"}], "trunks": [trunk]}
     return parse(least | tables)
 
 
@@ -174,7 +175,7 @@ def test_a_missing_module_matters_as_much_as_the_flows_use_it() -> None:
 
 
 def test_a_profile_is_no_problem_where_no_sip_uri_is_dialled() -> None:
-    trunks = [{"name": "t", "gateways": ["carrier", "nosuch"], "sip_uris": False}]
+    trunks = [{"name": name, "gateways": [name], "sip_uris": False} for name in ("carrier", "nosuch")]
     found = examine({"sofia status": ""}, trunks=trunks)
     assert found["SIP profile"].level is Level.WARNING
     assert found["gateway nosuch"].level is Level.PROBLEM

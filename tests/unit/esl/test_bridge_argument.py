@@ -16,6 +16,7 @@ from fsbridge.esl.dialstring import (
     DialStringError,
     Endpoint,
     GatewayEndpoint,
+    MediaPatience,
     SipUriEndpoint,
     bridge_argument,
 )
@@ -30,23 +31,24 @@ FIRST, SECOND = GatewayEndpoint("carrier", "+15551234567"), GatewayEndpoint("spa
 
 def test_one_endpoint() -> None:
     assert bridge_argument((FIRST,), "+15550100100", 25) == (
-        "{^^;originate_timeout=25;origination_caller_id_number=+15550100100;"
+        "{^^;originate_timeout=26;outbound_redirect_fatal=true;rtp_timeout_sec=120;rtp_hold_timeout_sec=1800;origination_caller_id_number=+15550100100;"
         "origination_caller_id_name=+15550100100}sofia/gateway/carrier/+15551234567"
     )
 
 
 def test_gateways_are_tried_in_order_but_not_after_the_callee_has_said_no() -> None:
-    argument = bridge_argument((FIRST, SECOND), None, 30, {"fsbridge_node": "fs1"})
+    argument = bridge_argument((FIRST, SECOND), "100", 30, MediaPatience(0, 0), {"fsbridge_node": "fs1"})
     assert argument == (
-        "{^^;originate_timeout=30;fail_on_single_reject=USER_BUSY,NO_ANSWER,NO_USER_RESPONSE,CALL_REJECTED,"
-        "UNALLOCATED_NUMBER,NUMBER_CHANGED,INVALID_NUMBER_FORMAT;fsbridge_node=fs1}"
+        "{^^;originate_timeout=31;outbound_redirect_fatal=true;fail_on_single_reject=USER_BUSY,NO_ANSWER,NO_USER_RESPONSE,CALL_REJECTED,"
+        "UNALLOCATED_NUMBER,NUMBER_CHANGED,INVALID_NUMBER_FORMAT;"
+        "origination_caller_id_number=100;origination_caller_id_name=100;fsbridge_node=fs1}"
         "sofia/gateway/carrier/+15551234567|sofia/gateway/spare/15551234567"
     )
 
 
 def test_the_recorded_bridge_without_our_variables() -> None:
     """What stands behind the braces has the form that a real FreeSWITCH bridged."""
-    argument = bridge_argument((GatewayEndpoint("loop", "1777"),), None, 30)
+    argument = bridge_argument((GatewayEndpoint("loop", "1777"),), "100", 30)
     (recorded, _) = [raw for raw in loader.sent("flow_bridge_and_transfer") if b"execute-app-name: bridge" in raw]
     assert f"execute-app-arg: {argument.partition('}')[2]}\n".encode() in recorded
 
@@ -76,7 +78,7 @@ def test_a_carriers_own_troubles_lead_to_the_next_gateway() -> None:
     ],
 )
 def test_what_is_refused(changes: dict[str, Any], words: str) -> None:
-    given_: dict[str, Any] = {"endpoints": (FIRST,), "caller_id": None, "timeout_s": 30}
+    given_: dict[str, Any] = {"endpoints": (FIRST,), "caller_id": "100", "timeout_s": 30}
     with pytest.raises(DialStringError, match=words.replace("|", r"\|")):
         bridge_argument(**(given_ | changes))
 
@@ -89,22 +91,24 @@ OWN = st.dictionaries(
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(ENDPOINTS, min_size=1, max_size=3), st.none() | near("+15550100100"), st.integers(-1, 601), OWN)
-@example([GatewayEndpoint("g", "1}{api_on_answer=x")], None, 30, {})
+@given(st.lists(ENDPOINTS, min_size=1, max_size=3), near("+15550100100", "anonymous"), st.integers(-1, 601), OWN)
+@example([GatewayEndpoint("g", "1}{api_on_answer=x")], "100", 30, {})
 @example([FIRST], "1}{x=y", 30, {})
-@example([FIRST], None, 30, {"fsbridge_x": "1}[y=z]"})
+@example([FIRST], "100", 30, {"fsbridge_x": "1}[y=z]"})
 def test_no_text_gets_out(
-    endpoints: list[Endpoint], caller_id: str | None, timeout_s: int, variables: Mapping[str, str]
+    endpoints: list[Endpoint], caller_id: str, timeout_s: int, variables: Mapping[str, str]
 ) -> None:
     """Refused by name, or FreeSWITCH reads exactly these legs and these variables."""
     try:
-        argument = bridge_argument(endpoints, caller_id, timeout_s, variables)
+        argument = bridge_argument(endpoints, caller_id, timeout_s, variables=variables)
     except DialStringError:
         return
     reading = read(f"originate {argument} &park()")
-    expected = ["originate_timeout"] + ["fail_on_single_reject"] * (len(endpoints) > 1)
-    if caller_id is not None:
-        expected += ["origination_caller_id_number", "origination_caller_id_name"]
+    expected = ["originate_timeout", "outbound_redirect_fatal", "rtp_timeout_sec", "rtp_hold_timeout_sec"]
+    secure = any(isinstance(endpoint, SipUriEndpoint) and endpoint.secure for endpoint in endpoints)
+    expected += ["sofia_suppress_url_encoding"] * secure + ["fail_on_single_reject"] * (len(endpoints) > 1)
+    expected += ["origination_caller_id_number", "origination_caller_id_name"]
+    expected += ["origination_privacy"] * (caller_id == "anonymous")
     assert [name for name, _ in reading.variables] == expected + list(variables)
     assert [f"{kind}/{data}" for kind, data in reading.legs] == [endpoint.render() for endpoint in endpoints]
     assert not reading.local_variables

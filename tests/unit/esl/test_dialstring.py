@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote, unquote_to_bytes
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fsbridge.esl.dialstring import (
+    ANONYMOUS,
     DialStringError,
     GatewayEndpoint,
+    MediaPatience,
     OriginatePlan,
     SipUriEndpoint,
     Tap,
@@ -33,6 +37,7 @@ TAP = Tap("ws://127.0.0.1:9200/amd", "fsbridge_amd", "eyJtb2RlIjoiZmFzdCJ9")
 PLAN = OriginatePlan(
     channel=ChannelUuid(CHANNEL),
     endpoint=GatewayEndpoint("carrier", "+15551234567"),
+    caller_id="+15550100100",
     session=SessionId(SESSION),
     org=OrgId(ORG),
     flow=FlowId(FLOW),
@@ -41,18 +46,24 @@ PLAN = OriginatePlan(
 IDENTITY = [
     ("origination_uuid", CHANNEL),
     ("ignore_early_media", "true"),
-    ("originate_timeout", "30"),
+    ("originate_timeout", "31"),
+    ("outbound_redirect_fatal", "true"),
+    ("rtp_timeout_sec", "120"),
+    ("rtp_hold_timeout_sec", "1800"),
     ("fsbridge_session", SESSION),
     ("fsbridge_org", ORG),
     ("fsbridge_flow", FLOW),
     ("fsbridge_node", "fs1"),
+    ("origination_caller_id_number", "+15550100100"),
+    ("origination_caller_id_name", "+15550100100"),
 ]
 
 
 def test_the_exact_string() -> None:
-    plan = replace(PLAN, tap=TAP, caller_id="+15550100100")
+    plan = replace(PLAN, tap=TAP)
     assert originate(plan) == (
-        f"originate {{^^;origination_uuid={CHANNEL};ignore_early_media=true;originate_timeout=30;"
+        f"originate {{^^;origination_uuid={CHANNEL};ignore_early_media=true;originate_timeout=31;"
+        "outbound_redirect_fatal=true;rtp_timeout_sec=120;rtp_hold_timeout_sec=1800;"
         f"fsbridge_session={SESSION};fsbridge_org={ORG};fsbridge_flow={FLOW};fsbridge_node=fs1;"
         "origination_caller_id_number=+15550100100;origination_caller_id_name=+15550100100;"
         f"api_on_answer='uuid_audio_fork {CHANNEL} start ws://127.0.0.1:9200/amd mono 8k fsbridge_amd "
@@ -72,6 +83,93 @@ def test_the_reader_understands_what_a_real_freeswitch_was_sent() -> None:
     reading = read(recorded.decode().split("\n")[0].removeprefix("bgapi "))
     assert [name for name, _ in reading.variables] == ["origination_uuid", "ignore_early_media", "originate_timeout"]
     assert reading.legs == [("sofia", "external/15551234567@127.0.0.1:5080")]
+
+
+def recorded(trace: str) -> Iterator[tuple[Reading, dict[str, str]]]:
+    """Each originate of a recording as it is read, and the headers of its leg's last event."""
+    asked = [raw.decode().split("\n")[0] for raw in loader.sent(trace) if raw.startswith(b"bgapi originate")]
+    ends = {}
+    for raw in loader.received(trace):
+        lines = dict(line.split(": ", 1) for line in raw.decode().split("\n") if ": " in line)
+        if lines.get("Event-Name") == "CHANNEL_HANGUP_COMPLETE":
+            ends[lines["Unique-ID"]] = {name: unquote(value) for name, value in lines.items()}
+    for line in asked:
+        reading = read(line.removeprefix("bgapi "))
+        yield reading, ends[dict(reading.variables)["origination_uuid"]]
+
+
+def test_whoever_answers_with_another_address_is_not_followed() -> None:
+    """What every leg says, and what a real FreeSWITCH did with it, and without it."""
+    ((reading, end),) = recorded("redirect_refused")
+    assert ("outbound_redirect_fatal", "true") in reading.variables
+    assert (end["Hangup-Cause"], end["variable_proto_specific_hangup_cause"]) == ("REQUESTED_CHAN_UNAVAIL", "sip:302")
+    assert "outbound_redirect_fatal=true" in originate(PLAN)
+    ((reading, end),) = recorded("redirect_followed")
+    assert "outbound_redirect_fatal" not in dict(reading.variables)
+    assert int(end["variable_billsec"]) > 0
+
+
+def test_a_far_end_that_vanished_is_hung_up_and_one_on_hold_is_waited_for() -> None:
+    lasted = {}
+    for trace in ("media_timeout", "media_timeout_on_hold", "media_timeout_forgets_hold"):
+        ((_, end),) = recorded(trace)
+        assert end["Hangup-Cause"] == "MEDIA_TIMEOUT"
+        lasted[trace] = int(end["variable_billmsec"]) / 1000
+    # 3 s of silence and 8 s on hold; audio ended, and hold began, 2 s after the answer.
+    assert 4.5 < lasted["media_timeout"] < 6
+    assert 9.5 < lasted["media_timeout_on_hold"] < 11
+    assert lasted["media_timeout_forgets_hold"] < 6
+    patient = originate(replace(PLAN, media=MediaPatience(3, 8)))
+    ((reading, _),) = recorded("media_timeout_on_hold")
+    for variable in ("rtp_timeout_sec=3", "rtp_hold_timeout_sec=8"):
+        assert tuple(variable.split("=")) in reading.variables
+        assert f";{variable};" in patient
+    assert "rtp_" not in originate(replace(PLAN, media=MediaPatience(0, 0)))
+
+
+def test_users_that_a_real_freeswitch_sent_as_we_write_them() -> None:
+    """The Request-URIs of sip_uri_users, decoded by sofia-sip; what is not ours among them came out wrong."""
+    sent = [(reading.legs[0][1], dict(reading.variables), end) for reading, end in recorded("sip_uri_users")]
+    seen = {leg: end["variable_sip_req_uri"] for leg, _, end in sent}
+    for leg in ("sip:+1555@127.0.0.1:5299", "sip:*72@127.0.0.1:5299", "sip:99%23@127.0.0.1:5299"):
+        assert seen[f"external/{leg}"] == unquote(leg.removeprefix("sip:"))
+        assert SipUriEndpoint("external", leg).render() == f"sofia/external/{leg}"
+    assert seen["gateway/far/*99%23"] == "*99#@127.0.0.1:5299"
+    assert GatewayEndpoint("far", "*99#").render() == "sofia/gateway/far/*99%23"
+    # The percent signs of small escapes are escaped once more: `variable_…` is decoded once by the event's own coding.
+    assert seen["external/sip:jos%c3%a9@127.0.0.1:5299"] == "jos%c3%a9@127.0.0.1:5299"
+    assert seen["external/sip:jos%C3%A9%40home@127.0.0.1:5299"] == "josé@home@127.0.0.1:5299"
+
+
+def test_sips_is_dialled_over_tls_only_if_mod_sofia_leaves_the_uri_alone() -> None:
+    ends = [(dict(r.variables), r.legs[0][1], end) for r, end in recorded("sip_uri_users") if "sips:" in r.legs[0][1]]
+    (clear, leg, end), (secure, other, good) = ends
+    assert "sofia_suppress_url_encoding" not in clear
+    # A far end that speaks no TLS was reached all the same: in clear.
+    assert (leg, end["variable_sip_term_status"]) == ("external/sips:alice@127.0.0.1:5299", "486")
+    assert secure["sofia_suppress_url_encoding"] == "true"
+    assert (other, good["variable_sip_term_status"]) == ("external/sips:alice@127.0.0.1:5181", "404")
+    for uri in ("sips:alice@127.0.0.1:5181", "sips:alice@127.0.0.1:5181;transport=tls"):
+        assert ";sofia_suppress_url_encoding=true;" in originate(
+            replace(PLAN, endpoint=SipUriEndpoint("external", uri))
+        )
+    plain = originate(replace(PLAN, endpoint=SipUriEndpoint("external", "sip:alice@127.0.0.1:5181;transport=tls")))
+    assert "sofia_suppress_url_encoding" not in plain
+
+
+@pytest.mark.parametrize("seconds", [1, 30, 600])
+def test_a_phone_rings_for_as_long_as_was_asked(seconds: int) -> None:
+    """FreeSWITCH counts seconds of the clock that have begun: asked for 3 it gave up after 2.1 to 3.0."""
+    assert f";originate_timeout={seconds + 1};" in originate(replace(PLAN, ring_timeout_s=seconds))
+
+
+def test_a_caller_who_withholds_the_number() -> None:
+    command = originate(replace(PLAN, caller_id=ANONYMOUS))
+    assert command.count("nonymous") == 2
+    assert (
+        "origination_caller_id_number=anonymous;origination_caller_id_name=Anonymous;"
+        "origination_privacy=hide_name:hide_number}"
+    ) in command
 
 
 @pytest.mark.parametrize(
@@ -107,8 +205,12 @@ def check(plan: OriginatePlan) -> Reading | None:
     reading = read(command)
     names = [name for name, _ in reading.variables]
     expected = [name for name, _ in IDENTITY]
-    if plan.caller_id is not None:
-        expected += ["origination_caller_id_number", "origination_caller_id_name"]
+    unset = {"rtp_timeout_sec": plan.media.silent_s, "rtp_hold_timeout_sec": plan.media.hold_s}
+    expected = [name for name in expected if unset.get(name, 1) != 0]
+    if isinstance(plan.endpoint, SipUriEndpoint) and plan.endpoint.secure:
+        expected.insert(expected.index("fsbridge_session"), "sofia_suppress_url_encoding")
+    if plan.caller_id == ANONYMOUS:
+        expected.append("origination_privacy")
     if plan.tap is not None:
         expected.append("api_on_answer")
         words = dict(reading.variables)["api_on_answer"].split(" ")
@@ -119,7 +221,7 @@ def check(plan: OriginatePlan) -> Reading | None:
     assert reading.legs[0][0] == "sofia"
     match plan.endpoint:
         case GatewayEndpoint(gateway, number):
-            assert reading.legs[0][1] == f"gateway/{gateway}/{number}"
+            assert reading.legs[0][1] == f"gateway/{gateway}/{number.replace('#', '%23')}"
             assert gateway.count("/") + number.count("/") == 0
         case SipUriEndpoint(profile, uri):
             assert reading.legs[0][1] == f"{profile}/{uri}"
@@ -128,13 +230,20 @@ def check(plan: OriginatePlan) -> Reading | None:
             assert uri.count("=") == uri.count(";transport=") <= 1
     assert not reading.local_variables
     assert (reading.application, reading.application_argument, reading.further_arguments) == ("park", "", [])
-    left = "".join(value for _, value in reading.variables) + reading.legs[0][1]
+    left = "".join(value for _, value in reading.variables) + without_escapes(reading.legs[0][1])
     brackets = {"[", "]"} if isinstance(plan.endpoint, SipUriEndpoint) or plan.tap else set()
     assert not (MARKUP - brackets) & set(left)
     # Quotes would hide the separator of the variables, and nothing is to hang on quoting.
     assert not any(";" in value or "'" in value for _, value in reading.variables)
     assert command.isascii()
     return reading
+
+
+def without_escapes(dialled: str) -> str:
+    """What is left for a reader that undoes escapes as well: undone, none of them may mean anything either."""
+    undone = unquote_to_bytes("".join(re.findall("%[0-9A-F]{2}", dialled))).decode("latin-1")
+    assert all(character in "#()@" or character >= "\x80" for character in undone)
+    return re.sub("%[0-9A-F]{2}", "", dialled)
 
 
 LIVE = " ,='\\^{}[]|&$<>\r\n\"%()*!`;:/?#@~+\0\t\x85\u2028é١"
@@ -176,6 +285,8 @@ URIS = near(
     "sips:+1555@[2001:db8::1]:5061;transport=tls",
     "sip:10.0.0.1:5060;transport=udp",
     "sip:a~b_c.d-e@host.example:5080",
+    "sip:*72%23@host.example;transport=tcp",
+    "sip:jos%C3%A9%40home@host.example",
 )
 ENDPOINTS = st.one_of(
     st.builds(GatewayEndpoint, NAMES, near("+15551234567", "*99#", "0")),
@@ -193,7 +304,8 @@ PLANS = st.builds(
     flow=UUIDS.map(FlowId),
     node=NAMES,
     ring_timeout_s=st.sampled_from([30, 1, 600]) | st.integers(-5, 700),
-    caller_id=st.none() | near("+15550100100", "100"),
+    caller_id=near("+15550100100", "100", ANONYMOUS),
+    media=st.builds(MediaPatience, st.sampled_from([0, 60]) | st.integers(-1, 90_000), st.sampled_from([0, 900])),
     tap=TAPS,
 )
 
@@ -216,7 +328,7 @@ PARTS: dict[str, tuple[tuple[str, ...], Callable[[str], OriginatePlan]]] = {
     "number": (("+155", "*9#"), lambda text: replace(PLAN, endpoint=GatewayEndpoint("g", text))),
     "profile": (("ext",), lambda text: replace(PLAN, endpoint=SipUriEndpoint(text, "sip:a@b"))),
     "uri": (
-        ("sip:ab@cd.ef:5060", "sips:[::1];transport=tls", "sip:ab"),
+        ("sip:ab@cd.ef:5060", "sips:[::1];transport=tls", "sip:ab", "sip:*%23@cd"),
         lambda text: replace(PLAN, endpoint=SipUriEndpoint("external", text)),
     ),
     "tap url": (("ws://ab.cd:9200/ef", "wss://[::1]"), lambda text: replace(PLAN, tap=replace(TAP, ws_url=text))),
@@ -263,6 +375,8 @@ def test_a_sip_uri_of_hostile_pieces(user: str, host: str) -> None:
         "sip:example.com",
         "sip:a@[2001:db8::1]:5060;transport=udp",
         "sip:a~b_c.d-e@host.example;transport=tcp",
+        "sip:*72%23@host.example",
+        "sip:jos%C3%A9%40home@host.example",
     ],
 )
 def test_sip_uris_that_are_dialled(uri: str) -> None:
@@ -286,6 +400,16 @@ def test_sip_uris_that_are_dialled(uri: str) -> None:
         "sip:alice@example.com;transport=udp;transport=tcp",
         "sip:alice@example.com\n",
         "sip:al%69ce@example.com",
+        "sip:*72#@example.com",
+        "sip:a%c3%a9@example.com",
+        "sip:a%2Cb@example.com",
+        "sip:a%24%7Bsystem%7D@example.com",
+        "sip:a%0A@example.com",
+        "sip:a%25@example.com",
+        "sip:a%2@example.com",
+        "sip:alice@example.com;transport=TCP",
+        "sips:alice@example.com;transport=tcp",
+        "sips:alice@example.com;transport=udp",
         "sip:a@b@c",
         "sip:alice@example.com:0",
         "sip:alice@example.com:65536",
@@ -309,6 +433,11 @@ def test_sip_uris_that_are_refused(uri: str) -> None:
         ({"flow": ""}, "flow"),
         ({"node": "a b"}, "node"),
         ({"caller_id": "Mallory"}, "caller id"),
+        ({"caller_id": ""}, "caller id"),
+        ({"caller_id": None}, "caller id"),
+        ({"media": MediaPatience(-1)}, "silent media"),
+        ({"media": MediaPatience(True)}, "silent media"),
+        ({"media": MediaPatience(60, 86_401)}, "media on hold"),
         ({"ring_timeout_s": 0}, "ring timeout"),
         ({"ring_timeout_s": 601}, "ring timeout"),
         ({"ring_timeout_s": True}, "ring timeout"),

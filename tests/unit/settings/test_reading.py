@@ -18,7 +18,11 @@ from fsbridge.settings.whole import Settings
 pytestmark = pytest.mark.unit
 
 ORG = "6f1c0a52-3a51-4d0c-9a0e-0f2f1f6f4a10"
-LEAST: dict[str, Any] = {"nodes": [{"name": "fs1"}], "trunks": [{"name": "main", "gateways": ["gw1"]}]}
+LEAST: dict[str, Any] = {
+    "nodes": [{"name": "fs1"}],
+    "trunks": [{"name": "main", "gateways": ["gw1"], "caller_id": "+15550100100"}],
+}
+NAMELESS: dict[str, Any] = {**LEAST, "trunks": [{"name": "main", "gateways": ["gw1"]}]}
 KEY = "sha256:" + "a" * 64
 FLOW = "0b8c5d1e-7a44-4f0b-9b1f-1d2c3b4a5968"
 
@@ -87,6 +91,14 @@ def test_every_fault_at_once() -> None:
         ({**LEAST, "amd": {"workers": 0}}, "amd: with workers = 0, urls must name at least one worker"),
         ({**LEAST, "amd": {"urls": ["http://x"]}}, "amd.urls.0"),
         ({**LEAST, "trunks": [{"name": "main", "gateways": ["gw}bad"]}]}, "trunks.0.gateways.0"),
+        (
+            {**LEAST, "trunks": [{"name": "main", "gateways": ["a", "b"]}]},
+            "trunks.0.gateways: Value error, a call takes",
+        ),
+        ({**LEAST, "trunks": [{"name": "main", "gateways": ["a"], "caller_id": "Anonymous"}]}, "trunks.0.caller_id"),
+        ({**LEAST, "orgs": [{"id": ORG, "caller_id": "Acme"}]}, "orgs.0.caller_id"),
+        ({**NAMELESS, "orgs": [{"id": ORG}]}, "orgs.0.caller_id: missing, and trunk main has none either"),
+        ({**LEAST, "dialing": {"media_timeout_s": -1}}, "dialing.media_timeout_s"),
         ({**LEAST, "nodes": [{"name": "fs1", "host": "a b"}]}, "nodes.0.host"),
         ({**LEAST, "amd": {"keep_audio_s": 61}}, "amd.keep_audio_s"),
         ({**LEAST, "amd": {"keep_audio_s": 5, "keep_audio_dir": "d"}}, "needs a legal ground; set keep_audio_consent"),
@@ -107,6 +119,14 @@ def test_every_fault_at_once() -> None:
 )
 def test_a_fault_is_named_with_its_key(document: dict[str, Any], words: str) -> None:
     assert any(words in line for line in problems(document))
+
+
+def test_calls_come_from_somebody_or_withhold_it_on_purpose() -> None:
+    for org in ({"caller_id": "+15550100100"}, {"caller_id": "anonymous"}, {"outbound_calling": False}):
+        assert parse({**NAMELESS, "orgs": [{"id": ORG} | org]}).orgs[0].id == ORG
+    trunks = [*NAMELESS["trunks"], {"name": "named", "gateways": ["gw2"], "caller_id": "anonymous"}]
+    assert parse({**NAMELESS, "trunks": trunks, "orgs": [{"id": ORG, "trunk": "named"}]}).orgs[0].trunk == "named"
+    assert problems({**NAMELESS, "trunks": trunks, "orgs": [{"id": ORG}]})
 
 
 @pytest.mark.parametrize("where", ["sip_profile", "name"])
@@ -157,7 +177,7 @@ def test_what_the_example_shows_as_comments_is_taken_as_well() -> None:
 
 
 def test_a_secret_may_come_from_the_environment(tmp_path: Path) -> None:
-    path = written(tmp_path, FILE + f'[[orgs]]\nid = "{ORG}"\n')
+    path = written(tmp_path, FILE + f'[[orgs]]\nid = "{ORG}"\ncaller_id = "100"\n')
     settings = load(path, {"FSBRIDGE_ORGS__0__SECRETS__CRM": "Bearer x"})
     assert settings.orgs[0].secrets["crm"].get_secret_value() == "Bearer x"
 
