@@ -87,11 +87,13 @@ def test_a_healthy_node_passes_and_the_table_says_so(tmp_path: Path, node: Simul
 
 
 def test_nothing_on_the_node_is_changed(tmp_path: Path, node: Simulator) -> None:
-    before = (node.node.paused, node.node.max_sessions, node.node.sessions_per_second, dict(node.node.globals))
+    def state() -> list[object]:
+        return [dict(vars(node.node.limits)), dict(node.node.globals), dict(node.node.hashes)]
+
+    before = state()
     run(write(tmp_path, node.port))
-    after = (node.node.paused, node.node.max_sessions, node.node.sessions_per_second, dict(node.node.globals))
-    assert before == after
-    assert node.node.sessions_started == 0
+    assert state() == before
+    assert node.node.limits.sessions_started == 0
 
 
 def test_a_wrong_password(tmp_path: Path, node: Simulator) -> None:
