@@ -32,7 +32,8 @@ from amd_model.detector import checkpoint
 from amd_model.verdict import AmdOptions, encode_options
 from amd_model.worker.batch import BatchEngine
 from amd_model.worker.keep import Keeper
-from amd_model.worker.server import RECEIVE_BUFFER, Metrics
+from amd_model.worker.door import RECEIVE_BUFFER
+from amd_model.worker.metrics import Metrics
 from amd_model.worker.sweep import Sweep
 from amd_model.worker.timetable import GROUPS
 from tests.bench.bench_worker import AUDIO, Row, frame, row

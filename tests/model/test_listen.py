@@ -24,7 +24,7 @@ from amd_model.verdict import (
     encode_options,
     is_heard,
 )
-from amd_model.worker import sweep
+from amd_model.worker import stream
 from tests.model.test_server import Tap, Worker, until
 from training.telephone import signals
 
@@ -166,7 +166,7 @@ def test_listening_has_a_bound_and_then_says_goodbye(start: Start) -> None:
 
 
 def test_a_listener_may_hold_its_place_for_longer(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "ANALYSIS_S", -1.0)
+    monkeypatch.setattr(stream, "ANALYSIS_S", -1.0)
     worker = start()
     tap = Tap(worker, metadata=listening(listen_max_ms=60_000))
     assert told(worker, tap, signals.silence(1.0))

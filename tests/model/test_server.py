@@ -24,7 +24,7 @@ from amd_model.detector import checkpoint
 from amd_model.detector.network import AmdNet
 from amd_model.detector.spec import ModelSpec
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, decode_event, encode_options
-from amd_model.worker import server, sweep, timetable
+from amd_model.worker import door, stream, timetable
 from amd_model.worker.server import AmdServer, ServeSettings
 
 pytestmark = pytest.mark.model
@@ -350,20 +350,20 @@ def test_sockets_are_bounded_too(start: Start) -> None:
 
 
 def test_too_many_handshakes_are_answered_without_being_read(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "MAX_HANDSHAKES", 2)
+    monkeypatch.setattr(door, "MAX_HANDSHAKES", 2)
     worker = start()
     slow = [worker.connect(), worker.connect()]
-    until(lambda: len(worker.server._handshakes) == 2)
+    until(lambda: worker.server._door.handshakes == 2)
     third = worker.connect()
     assert third.recv(4096).startswith(b"HTTP/1.1 503 ")
     for sock in slow:
         sock.close()
-    until(lambda: len(worker.server._handshakes) == 0)
+    until(lambda: worker.server._door.handshakes == 0)
     assert Tap(worker).status == 101
 
 
 def test_a_slow_handshake_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HANDSHAKE_S", 0.1)
+    monkeypatch.setattr(door, "HANDSHAKE_S", 0.1)
     worker = start()
     sock = worker.connect()
     sock.sendall(b"GET /amd HTTP/1.1\r\n")
@@ -445,7 +445,7 @@ def test_a_flood_delays_nobody_else(start: Start) -> None:
 
 
 def test_a_half_open_stream_is_let_go(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "IDLE_S", 0.3)
+    monkeypatch.setattr(stream, "IDLE_S", 0.3)
     worker = start()
     tap = Tap(worker)
     assert tap.close_code() == 1001
@@ -454,7 +454,7 @@ def test_a_half_open_stream_is_let_go(start: Start, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_stream_without_an_end_loses_its_place(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "ANALYSIS_S", 0.2)
+    monkeypatch.setattr(stream, "ANALYSIS_S", 0.2)
     worker = start()
     tap = Tap(worker)
     for _ in range(200):
@@ -469,7 +469,7 @@ def test_a_stream_without_an_end_loses_its_place(start: Start, monkeypatch: pyte
 
 
 def test_a_peer_that_reads_nothing_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "MAX_OUTGOING_BYTES", 1_000)
+    monkeypatch.setattr(stream, "MAX_OUTGOING_BYTES", 1_000)
     worker = start()
     tap = Tap(worker, metadata=encode_options(AmdOptions(total_timeout_ms=59_000)), receive_buffer=2_048)
     ping = Frame(Opcode.PING, bytes(125)).serialize(mask=True) * 100

@@ -1,23 +1,14 @@
-"""The server's half of the WebSocket protocol (RFC 6455), cut down to what an audio tap needs.
+"""The frames of an audio tap's WebSocket, server side: only what a tap needs.
 
-Pure: bytes in, values and bytes out; no sockets, no clock, no logging. Two parts:
-
-* the opening handshake: `parse_request` reads an HTTP request head, `upgrade` answers it;
-* `AudioReceiver` reads the frames of one connection. Binary messages of any length are concatenated into one
-  stream of bytes, because mod_audio_fork sends longer frames when it lags and a frame boundary means nothing.
+Pure: bytes in, values and bytes out; no sockets, no clock, no logging. `AudioReceiver` reads the frames of one
+connection. Binary messages of any length are concatenated into one stream of bytes, because mod_audio_fork sends
+longer frames when it lags and a frame boundary means nothing.
 
 It is written by hand because it is the hottest loop of the worker: 100,000 frames a second at 2,000 streams.
 Only the unmasking is borrowed (the C routine of `websockets`).
 """
 
 from __future__ import annotations
-
-import base64
-import binascii
-import hashlib
-import re
-from dataclasses import dataclass, field
-from http import HTTPStatus
 
 import numpy as np
 
@@ -26,15 +17,9 @@ try:
 except ImportError:  # a build without a C compiler: correct, four times slower
     from websockets.utils import apply_mask
 
-MAX_HEAD_BYTES = 8_192
 MAX_MESSAGE_BYTES = 131_072
 """Eight seconds of audio: mod_audio_fork holds at most two before it drops them."""
 MAX_TEXT_BYTES = 8_192
-SUBPROTOCOL = "audio.drachtio.org"
-
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,2048}) HTTP/1\.[01]")
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 
@@ -53,114 +38,6 @@ USUAL_SIZE = 8 + 320
 """A whole masked binary message of 20 ms at 8 kHz."""
 _USUAL_WORDS = USUAL_SIZE // 4
 _USUAL_WORD = np.frombuffer(_USUAL_HEAD, np.uint32)[0]
-
-
-class Refusal(Exception):
-    """The request gets no upgrade; `response` is the whole HTTP answer to send before closing."""
-
-    def __init__(self, status: HTTPStatus, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
-        super().__init__(message)
-        self.status = status
-        self.response = http_response(status, message + "\n", headers=headers)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An HTTP request head; header names in lower case, repeated headers joined with a comma (RFC 9110 §5.3)."""
-
-    method: str
-    path: str
-    headers: dict[str, str] = field(default_factory=dict)
-
-    def tokens(self, name: str) -> list[str]:
-        """A comma-separated header as a list, spaces removed."""
-        return [part.strip() for part in self.headers.get(name, "").split(",") if part.strip()]
-
-
-def parse_request(data: bytes) -> tuple[Request, bytes] | None:
-    """The request head in `data` and the bytes behind it; None while the head is incomplete.
-
-    Raises Refusal when it can never become one: not HTTP/1.x, a malformed header, or over `MAX_HEAD_BYTES`.
-    """
-    end = data.find(b"\r\n\r\n", 0, MAX_HEAD_BYTES + 4)
-    if end < 0:
-        if len(data) > MAX_HEAD_BYTES:
-            raise Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the request head is too large")
-        return None
-    first, *lines = data[:end].decode("latin-1").split("\r\n")
-    match = _REQUEST_LINE.fullmatch(first)
-    if match is None:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "not an HTTP/1.1 request line")
-    headers: dict[str, str] = {}
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not _TOKEN.fullmatch(name) or "\n" in value or "\r" in value:
-            raise Refusal(HTTPStatus.BAD_REQUEST, "malformed header line")
-        name, value = name.lower(), value.strip(" \t")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Request(match[1], match[2], headers), data[end + 4 :]
-
-
-def wants_upgrade(request: Request) -> bool:
-    """True when the request asks for any protocol upgrade at all (then it is `upgrade`'s to judge)."""
-    return "upgrade" in request.headers
-
-
-def upgrade(request: Request) -> bytes:
-    """The 101 response. Raises Refusal when the request is no WebSocket opening handshake (RFC 6455 §4.2.1).
-
-    Any path, and any or no Host are accepted: mod_audio_fork sends Host without the port. The sub-protocol is
-    echoed when it was offered; a client that offers none gets none.
-    """
-    if request.method != "GET":
-        raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "a WebSocket opens with GET", (("Allow", "GET"),))
-    upgrades = [token.lower() for token in request.tokens("upgrade")]
-    connection = [token.lower() for token in request.tokens("connection")]
-    if "websocket" not in upgrades or "upgrade" not in connection:
-        raise Refusal(
-            HTTPStatus.UPGRADE_REQUIRED,
-            "Upgrade: websocket and Connection: Upgrade are needed",
-            (("Upgrade", "websocket"),),
-        )
-    if request.headers.get("sec-websocket-version") != "13":
-        raise Refusal(
-            HTTPStatus.UPGRADE_REQUIRED, "only WebSocket version 13 is spoken", (("Sec-WebSocket-Version", "13"),)
-        )
-    key = request.headers.get("sec-websocket-key", "")
-    try:
-        good = len(base64.b64decode(key, validate=True)) == 16
-    except (binascii.Error, ValueError):
-        good = False
-    if not good:
-        raise Refusal(HTTPStatus.BAD_REQUEST, "Sec-WebSocket-Key is not 16 bytes in base64")
-    accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID, usedforsecurity=False).digest()).decode()
-    lines = [
-        "HTTP/1.1 101 Switching Protocols",
-        "Upgrade: websocket",
-        "Connection: Upgrade",
-        f"Sec-WebSocket-Accept: {accept}",
-    ]
-    if SUBPROTOCOL in request.tokens("sec-websocket-protocol"):
-        lines.append(f"Sec-WebSocket-Protocol: {SUBPROTOCOL}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-
-def http_response(
-    status: HTTPStatus,
-    body: str,
-    content_type: str = "text/plain; charset=utf-8",
-    headers: tuple[tuple[str, str], ...] = (),
-) -> bytes:
-    """A whole HTTP/1.1 answer; the connection is closed after it."""
-    payload = body.encode()
-    lines = [
-        f"HTTP/1.1 {status.value} {status.phrase}",
-        f"Content-Type: {content_type}",
-        f"Content-Length: {len(payload)}",
-        "Connection: close",
-        *(f"{name}: {value}" for name, value in headers),
-    ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + payload
 
 
 def text_frame(text: str) -> bytes:
