@@ -31,8 +31,8 @@ from websockets.frames import Frame, Opcode
 from amd_model.detector import checkpoint
 from amd_model.verdict import AmdOptions, encode_options
 from amd_model.worker.batch import BatchEngine
-from amd_model.worker.keep import Keeper
 from amd_model.worker.door import RECEIVE_BUFFER
+from amd_model.worker.keep import Keeper
 from amd_model.worker.metrics import Metrics
 from amd_model.worker.sweep import Sweep
 from amd_model.worker.timetable import GROUPS
