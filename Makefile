@@ -54,7 +54,7 @@ bench: $(STAMP)
 
 train: $(STAMP)
 	@test -n "$(DATA)" || { echo "usage: make train DATA=dir [RUN=runs/name]; see training/README.md"; exit 2; }
-	$(BIN)/python -m training.recipe $(addprefix --data ,$(DATA)) $(if $(RUN),--out $(RUN))
+	$(BIN)/python -m training recipe $(addprefix --data ,$(DATA)) $(if $(RUN),--out $(RUN))
 
 evaluate: $(STAMP)
 	@test -n "$(CASES)" || { echo "usage: make evaluate CASES=cases.tsv; see training/README.md"; exit 2; }

@@ -1,6 +1,6 @@
 """One command from recordings to a measured model.
 
-    python -m training.recipe --data calls --out runs/mine          # make train DATA=calls RUN=runs/mine
+    python -m training recipe --data calls --out runs/mine          # make train DATA=calls RUN=runs/mine
 
 ``--data`` is a folder of labelled recordings (a folder per verdict, or ``labels.csv`` as ``fsbridge amd label`` writes
 it) or of clips with a ``manifest.tsv``; it may be given more than once. What is done:
@@ -11,7 +11,7 @@ it) or of clips with a ``manifest.tsv``; it may be given more than once. What is
 * the decision's thresholds are searched on dev, if dev has ``ENOUGH_DEV`` cases; else they stay as well;
 * model and start are measured on the test recordings, which neither has seen, or on dev where there are none.
 
-``RUN/report.html``, ``.json`` and ``.txt`` hold the figures; nothing is installed: ``training.learning.export`` does.
+``RUN/report.html``, ``.json`` and ``.txt`` hold the figures; nothing is installed: ``python -m training export`` does.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _percent(value: dict[str, Any]) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; 1 when the data or a model is refused."""
-    parser = argparse.ArgumentParser("python -m training.recipe", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training recipe", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--out", type=Path, default=Path("runs/model"), help="the run's folder (default %(default)s)")
     parser.add_argument("--channel", type=int, help="stereo recordings: the far end's channel, from 0")
@@ -167,9 +167,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     (out / "report.html").write_text(report.as_html(bodies[1]), encoding="utf-8")
     (out / "report.txt").write_text(f"{report.as_text(bodies[1])}\n\n{beside(bodies)}\n", encoding="utf-8")
     print(beside(bodies))
-    print(f"report: {out / 'report.html'}; to install: python -m training.learning.export --run {out} --version NAME")
+    print(f"report: {out / 'report.html'}; to install: python -m training export --run {out} --version NAME")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -19,9 +19,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from amd_model.detector.decision import DecisionState, Policy
+from amd_model.detector.decision import DecisionState
 from amd_model.detector.features import features
 from amd_model.detector.network import AmdNet
+from amd_model.detector.policy import Policy
 from amd_model.detector.spec import FORMAT_VERSION, MELS, ModelSpec
 
 SHIPPED: Final = Path(__file__).parents[1] / "weights" / "amd.safetensors"

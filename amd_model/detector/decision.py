@@ -1,17 +1,15 @@
 """Posterior stream → events: when to say what, and why. Pure Python, no torch, a few microseconds a tick.
 
 The network says how likely each class is given what was heard so far; the rules here only turn that into
-*when*: a verdict as soon as the risk allows (``Policy``, found on the dev split, not felt), tones that leave
-no doubt at once, silence and time limits from the call's options. ``DecisionState`` is one stream's memory,
-changed in place.
+*when*: a verdict as soon as the risk allows (``amd_model.detector.policy``), tones that leave no doubt at once,
+silence and time limits from the call's options. ``DecisionState`` is one stream's memory, changed in place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
 
+from amd_model.detector.policy import Policy
 from amd_model.detector.spec import (
     CLASSES,
     FRAMES_PER_TICK,
@@ -22,7 +20,8 @@ from amd_model.detector.spec import (
     TICK_MS,
     TONE,
 )
-from amd_model.detector.tones import Tone, ToneKind, ToneTracker
+from amd_model.detector.tones import Tone, ToneKind
+from amd_model.detector.tracker import ToneTracker
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
 
 assert CLASSES == (Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE, Verdict.FAX, Verdict.UNKNOWN)
@@ -33,46 +32,9 @@ _FAINT, _FAINT_MS = 0.3, 100  # words that noise nearly covers: believed late, a
 _PHRASE_MS = 2_500  # a machine known before it has spoken this long was known by what it said
 _BEFORE_BEEP_MS = 500
 _BELIEVED = 0.25  # a note of music behind somebody who may be a person is no beep
-_WORD_MS, _SHORT_MS = 160, 1_000  # a short answer: less is rather a noise than a word
-_EVEN = 0.5
 _SOMEBODY = 0.8  # a person's and a machine's probability together
-_PAUSE_MS = 300  # from here on a machine's silence is more than a breath
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
 _CORRECTION_TICKS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Probabilities at which the risk of a mistake is worth the time saved; silences in milliseconds.
-
-    ``live_*``: a person is told when silent for ``live_silence_ms`` with probability ``live``; the longer the
-    silence, the lower the demand: ``live_late`` at the call's after-greeting silence, even odds at one and a
-    half times that. ``live_short`` scales the demand for an answer of a word or two, rarely a greeting's start.
-    """
-
-    live: float = 0.9
-    live_late: float = 0.5
-    live_short: float = 1.0
-    live_silence_ms: int = 200
-    machine: float = 0.95
-    machine_silence: float = 0.9
-    fax: float = 0.9
-    unknown: float = 0.9
-
-    def to_json(self) -> dict[str, float]:
-        """Plain values for the card."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> Policy:
-        """The inverse. Raises ValueError naming what is missing, unknown or not a number."""
-        known = {f.name for f in fields(cls)}
-        if set(body) != known:
-            raise ValueError(f"policy fields differ: {sorted(set(body) ^ known)}")
-        for name, value in body.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-                raise ValueError(f"policy {name}: {value!r} is not a number")
-        return cls(**body)
 
 
 class DecisionState:
@@ -240,9 +202,9 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     if fax >= policy.fax and now >= 800:
         return [_tell(state, Verdict.FAX, fax, Reason.FAX_TONE, now)]
     if spoken:
-        if silence >= policy.live_silence_ms and live >= _live_demand(state, options, silence):
+        if silence >= policy.live_silence_ms and live >= policy.live_demand(options, silence, state.speech_ms):
             return [_tell(state, Verdict.LIVE_PERSON, live, Reason.SHORT_GREETING, now)]
-        if machine >= _machine_demand(policy, options, silence):
+        if machine >= policy.machine_demand(options, silence):
             reason = Reason.LONG_GREETING if state.speech_ms >= _PHRASE_MS else Reason.PHRASE
             return [_tell(state, Verdict.ANSWERING_MACHINE, machine, reason, now)]
     if now >= options.initial_silence_ms and not state.tones.active:
@@ -252,39 +214,6 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     if now >= options.total_timeout_ms:
         return [_likeliest(state, now, Reason.TIMEOUT)]
     return []
-
-
-def _live_demand(state: DecisionState, options: AmdOptions, silence: int) -> float:
-    """What a person's probability must reach after so much silence: the longer, the less.
-
-    It falls from ``live`` through ``live_late`` at the call's after-greeting silence to even odds at one and a half
-    times that, because by then a person has waited long enough.
-    """
-    policy = state.policy
-    late, last = _waits(policy, options)
-    if silence <= late:
-        part = (silence - policy.live_silence_ms) / (late - policy.live_silence_ms)
-        live = policy.live + (policy.live_late - policy.live) * part
-    else:
-        live = policy.live_late + (_EVEN - policy.live_late) * min(1.0, (silence - late) / (last - late))
-    if _WORD_MS <= state.speech_ms < _SHORT_MS:
-        live = max(_EVEN, live * policy.live_short)
-    return live
-
-
-def _machine_demand(policy: Policy, options: AmdOptions, silence: int) -> float:
-    """What a machine's must reach: ``machine`` while it speaks, then from ``machine_silence`` to the same even odds."""
-    if silence < _PAUSE_MS:
-        return policy.machine
-    _, last = _waits(policy, options)
-    share = min(1.0, (silence - _PAUSE_MS) / max(TICK_MS, last - _PAUSE_MS))
-    return policy.machine_silence + (_EVEN - policy.machine_silence) * share
-
-
-def _waits(policy: Policy, options: AmdOptions) -> tuple[int, int]:
-    """The after-greeting silence, and that at which the likelier of a person and a machine is told."""
-    late = max(policy.live_silence_ms + TICK_MS, options.after_greeting_silence_ms)
-    return late, late + late // 2
 
 
 def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, now: int) -> list[AmdEvent]:

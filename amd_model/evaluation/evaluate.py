@@ -22,8 +22,9 @@ import torch
 from numpy.typing import NDArray
 
 from amd_model.detector.checkpoint import CheckpointError, LoadedModel, load
-from amd_model.detector.decision import Policy, decide, finish
+from amd_model.detector.decision import decide, finish
 from amd_model.detector.features import features
+from amd_model.detector.policy import Policy
 from amd_model.detector.spec import (
     CONTEXT_SAMPLES,
     FRAMES_PER_TICK,

@@ -8,7 +8,7 @@ the features' measures of tones and of level. Rules:
 * A steady tone is not speech. It is told as soon as it has been steady for `TONE_FRAMES`, and at its end.
 * Silence is what is neither; it is told at growing lengths, and while somebody speaks never: a pause becomes
   silence when the speech before it has ended.
-* Beeps are told by the tracker of `amd_model.detector.tones`, as the detector tells them, each of them.
+* Beeps are told by `amd_model.detector.tracker`, as the detector tells them, each of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from amd_model.detector.spec import FRAMES_PER_TICK, HOP_MS, MEASURES, SPEECH, TICK_MS, TONE, TONE_MEASURES
-from amd_model.detector.tones import Tone, ToneKind, ToneTracker
+from amd_model.detector.tones import Tone, ToneKind
+from amd_model.detector.tracker import ToneTracker
 from amd_model.verdict import AmdEvent, EventKind, Heard, Reason, Sound
 
 ENTER, STAY = 0.6, 0.35

@@ -16,7 +16,7 @@ import torch
 from amd_model.detector.checkpoint import LoadedModel
 from amd_model.detector.decision import DecisionState, decide
 from amd_model.detector.spec import CONTEXT_SAMPLES, MEASURES, NET_OUTPUTS, TICK_MS, TICK_SAMPLES
-from amd_model.detector.tones import may_begin
+from amd_model.detector.tracker import may_begin
 from amd_model.listening import likeness
 from amd_model.listening.hearing import Hearing
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Heard

@@ -1,7 +1,7 @@
 """`fsbridge amd label`: listen to kept answers and say who answered: material to judge the detector by.
 
 Every label is on disk before the next recording is played, so that a session may end anywhere and go on later.
-The result, `labels.csv`, is what ``python -m training.corpus.importers recordings --labels`` takes.
+The result, `labels.csv`, is what ``python -m training import recordings --labels`` takes.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from amd_model.detector.network import AmdNet
 from amd_model.detector.spec import ModelSpec
 from tests.model.test_training import config
 from tests.unit.training import sounds
+from training.__main__ import main as training
 from training.learning import average, train
 
 pytestmark = pytest.mark.model
@@ -47,7 +48,7 @@ def test_a_share_is_a_place_between_two_networks() -> None:
 def test_dev_chooses_the_share_and_the_run_can_be_gone_on_from(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = work / "ab"
     runs = ["--run", str(work / "a"), "--run", str(work / "b")]
-    assert average.main([*runs, "--share", "0", "--share", "0.5", "--share", "1", "--out", str(out)]) == 0
+    assert training(["average", *runs, "--share", "0", "--share", "0.5", "--share", "1", "--out", str(out)]) == 0
     said = capsys.readouterr().out
     losses = {line.split()[0]: float(line.split()[-1]) for line in said.splitlines() if "dev loss" in line}
     assert set(losses) == {"0.00", "0.50", "1.00"}
@@ -62,8 +63,8 @@ def test_runs_that_do_not_fit_are_refused(work: Path, capsys: pytest.CaptureFixt
     shutil.copytree(work / "b", other)
     checkpoint.save(other / "best.safetensors", AmdNet(ModelSpec(8, 8, 8, 16)), "x")
     arguments = ["--run", str(work / "a"), "--run", str(other), "--out", str(work / "none")]
-    assert average.main(arguments) == 1
+    assert training(["average", *arguments]) == 1
     assert "differ in shape" in capsys.readouterr().err
-    assert average.main([*arguments[:2], "--run", str(work / "missing"), *arguments[4:]]) == 1
+    assert training(["average", *arguments[:2], "--run", str(work / "missing"), *arguments[4:]]) == 1
     with pytest.raises(SystemExit):
-        average.main([*arguments[:2], "--out", str(work / "none")])
+        training(["average", *arguments[:2], "--out", str(work / "none")])

@@ -13,7 +13,7 @@ from amd_model.detector.checkpoint import CheckpointError, load
 from amd_model.evaluation import evaluate
 from amd_model.verdict import Verdict
 from tests.unit.training import sounds
-from training.composition import cases
+from training.__main__ import main as training
 from training.composition.dataset import MOST_REPEATS, dev_data, load_clips, shards, train_data
 from training.composition.laws import DEV
 from training.corpus import importers
@@ -21,7 +21,7 @@ from training.corpus.manifest import ManifestError
 from training.learning import export, train
 from training.learning.batches import batch_of
 from training.learning.train import Config
-from training.studies import compare, probe, tune
+from training.studies import tune
 
 pytestmark = pytest.mark.model
 
@@ -74,7 +74,7 @@ def test_an_older_version_s_run_is_not_resumed(work, capsys):
     out.mkdir()
     torch.save({"net": {}}, out / "last.pt")
     arguments = ["--data", str(work / "data"), "--cases", "48", "--dev-cases", "24", "--processes", "1", "--resume"]
-    assert train.main([*arguments, "--cache", str(work / "cases"), "--out", str(out)]) == 1
+    assert training(["train", *arguments, "--cache", str(work / "cases"), "--out", str(out)]) == 1
     assert "begin anew, without --resume" in capsys.readouterr().err
 
 
@@ -83,17 +83,17 @@ def test_a_run_goes_on_from_anothers_weights(work, run):
     train.train(config(work, epochs=1, start=str(run)), work / "more", work / "cases", quiet=True)
     assert curves(work / "more")[0]["train_classes"] < curves(work / "once")[0]["train_classes"]
     arguments = ["--data", str(work / "data"), "--cases", "48", "--start", str(work / "none"), "--processes", "1"]
-    assert train.main([*arguments, "--cache", str(work / "cases"), "--out", str(work / "lost")]) == 1
+    assert training(["train", *arguments, "--cache", str(work / "cases"), "--out", str(work / "lost")]) == 1
 
 
 def test_tune_compare_and_export(work, run, capsys):
-    assert tune.main(["--run", str(run), "--cache", str(work / "cases"), "--tries", "4", "--report"]) == 0
+    assert training(["tune", "--run", str(run), "--cache", str(work / "cases"), "--tries", "4", "--report"]) == 0
     assert "Confusion" in capsys.readouterr().out
     assert json.loads((run / "dev.json").read_text())["cases"] == 24
     table = work / "table.json"
     arguments = ["--run", str(run), "--trees", "--cache", str(work / "cases"), "--tries", "2", "--json", str(table)]
     arguments += ["--conformer", "1", "--int8"]
-    assert compare.main(arguments) == 0
+    assert training(["compare", *arguments]) == 0
     rows = json.loads(table.read_text())
     capsys.readouterr()
     assert [row["name"].split(",")[0] for row in rows] == [
@@ -103,15 +103,15 @@ def test_tune_compare_and_export(work, run, capsys):
         "run",
     ]
     assert all(row["microsATick"] > 0 for row in rows)
-    assert probe.main(["--run", str(run), "--cache", str(work / "cases")]) == 0
+    assert training(["probe", "--run", str(run), "--cache", str(work / "cases")]) == 0
     assert set(json.loads(capsys.readouterr().out)["networkBySource"]) == {"human"}
     target = work / "weights/amd.safetensors"
-    assert export.main(["--run", str(run), "--version", "9.9", "--to", str(target)]) == 0
+    assert training(["export", "--run", str(run), "--version", "9.9", "--to", str(target)]) == 0
     assert load(target).version == "9.9"
     assert str(work) not in (work / "weights/amd.json").read_text()
-    assert export.main(["--run", str(run), "--version", "9.10", "--to", str(target)]) == 0
+    assert training(["export", "--run", str(run), "--version", "9.10", "--to", str(target)]) == 0
     assert load(work / "weights/amd.previous.safetensors").version == "9.9"
-    assert export.main(["--run", str(work / "none"), "--version", "1", "--to", str(target)]) == 1
+    assert training(["export", "--run", str(work / "none"), "--version", "1", "--to", str(target)]) == 1
     with pytest.raises(CheckpointError):
         export.export(work / "none", "1", target)
     assert load(target).version == "9.10"
@@ -119,13 +119,13 @@ def test_tune_compare_and_export(work, run, capsys):
 
 def test_cases_for_evaluation(work, tmp_path, capsys):
     arguments = ["--data", str(work / "data"), "--count", "12", "--out", str(tmp_path / "cases")]
-    assert cases.main(arguments) == 0
+    assert training(["cases", *arguments]) == 0
     listed = evaluate.read_cases(tmp_path / "cases/cases.tsv")
     assert len(listed) == 12
     assert {"kind", "voice", "noise", "codec"} == {name for case in listed for name, _ in case.subsets}
     body, _ = evaluate.evaluate(load(), listed)
     assert body["timingRule"]["ran"] is True
-    assert cases.main([*arguments, "--split", "test"]) == 1
+    assert training(["cases", *arguments, "--split", "test"]) == 1
     assert "no speech of split 'test'" in capsys.readouterr().err
 
 
@@ -150,7 +150,7 @@ def test_whole_calls_train_as_they_are(tmp_path, capsys):
     root = recordings(tmp_path / "answers")
     mine = tmp_path / "mine"
     arguments = ["recordings", "--root", str(root), "--labels", str(root / "labels.csv"), "--out", str(mine)]
-    assert importers.main(arguments) == 0
+    assert training(["import", *arguments]) == 0
     data = train_data([mine], tmp_path / "cache", 0, 0.2)
     assert len(data) == 5
     assert set(data.kind) == {"call"}
@@ -173,9 +173,9 @@ def test_whole_calls_train_as_they_are(tmp_path, capsys):
     lines = curves(tmp_path / "run")
     assert lines[-1]["train_classes"] < lines[0]["train_classes"]
     assert lines[-1]["train_speech"] == 0.0
-    assert tune.main(["--run", str(tmp_path / "run"), "--tries", "2", "--report"]) == 0
+    assert training(["tune", "--run", str(tmp_path / "run"), "--tries", "2", "--report"]) == 0
     capsys.readouterr()
-    assert cases.main(["--data", str(mine), "--split", "test", "--calls", "--out", str(tmp_path / "list")]) == 0
+    assert training(["cases", "--data", str(mine), "--split", "test", "--calls", "--out", str(tmp_path / "list")]) == 0
     assert [case.label for case in evaluate.read_cases(tmp_path / "list/cases.tsv")] == [Verdict.LIVE_PERSON]
 
 
@@ -193,7 +193,7 @@ def test_recordings_are_repeated_to_their_share_beside_composed_answers(work, tm
 
 
 def test_bad_data_is_refused_in_words(work, tmp_path, capsys):
-    assert train.main(["--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 1
+    assert training(["train", "--data", str(tmp_path), "--out", str(tmp_path / "run")]) == 1
     assert "manifest.tsv: cannot be read" in capsys.readouterr().err
     (tmp_path / "other").mkdir()
     sounds.make(tmp_path / "other")

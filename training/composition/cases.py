@@ -1,8 +1,7 @@
 """Write composed answers as WAV files with their list, for ``python -m amd_model evaluate``.
 
-    python -m training.composition.cases --data DIR [--data DIR …] --split dev --count 600 --seed 300 --out CASES
-    python -m training.composition.cases --data DIR --split test --calls --out CASES      (the split's recordings, as a
-    list)
+    python -m training cases --data DIR [--data DIR …] --split dev --count 600 --seed 300 --out CASES
+    python -m training cases --data DIR --split test --calls --out CASES      (the split's recordings, as a list)
 
 Another seed than tuning's gives answers that no threshold was chosen on. The list has the times to measure
 against and the subsets ``kind``, ``voice``, ``noise``, ``codec``.
@@ -63,9 +62,7 @@ def list_calls(folders: Sequence[Path], split: str, out: Path) -> Path:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; 1 when the corpus is refused."""
-    parser = argparse.ArgumentParser(
-        "python -m training.composition.cases", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = argparse.ArgumentParser("python -m training cases", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--split", default="dev")
     parser.add_argument("--count", type=int, default=600)
@@ -82,7 +79,3 @@ def main(argv: list[str] | None = None) -> int:
         print(f"no cases written: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

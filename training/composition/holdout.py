@@ -1,6 +1,6 @@
 """Hold speakers out of a corpus for the test that is looked at once: several manifests → one with a test split.
 
-    python -m training.composition.holdout --data DIR [--data DIR …] --speaker NAME [--speaker NAME …] --out DIR
+    python -m training holdout --data DIR [--data DIR …] --speaker NAME [--speaker NAME …] --out DIR
 
 NAME may end in ``*``. The speakers named become ``test``. A text of theirs that somebody else says (``live`` and
 ``machine`` clips of more than ``SHORT_WORDS`` words: everybody says "Hello?") leaves the other splits, so that no
@@ -51,9 +51,7 @@ def _tells(clip: Clip) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; 1 when the corpus is refused."""
-    parser = argparse.ArgumentParser(
-        "python -m training.composition.holdout", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = argparse.ArgumentParser("python -m training holdout", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, action="append", required=True)
     parser.add_argument("--speaker", action="append", required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -68,7 +66,3 @@ def main(argv: list[str] | None = None) -> int:
     counts = {split: sum(clip.split == split for clip in kept) for split in ("train", "dev", "test")}
     print(f"{options.out / 'manifest.tsv'}: {counts}, {len(clips) - len(kept)} left out for their text")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

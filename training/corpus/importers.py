@@ -1,11 +1,11 @@
 """Other people's collections → our manifest: prompt packages, speech corpora, call recordings, any TTS command.
 
-    python -m training.corpus.importers prompts --list prompts.tsv --root /usr/share/asterisk --out DIR
-    python -m training.corpus.importers recordings --root calls/ [--labels labels.csv] [--channel 1] --out DIR
-    python -m training.corpus.importers speechocean --root speechocean762/ --out DIR
-    python -m training.corpus.importers tts --command 'espeak-ng {voice} -w {out} {text}' --voices V --texts T.tsv --out
-    DIR python -m training.corpus.importers harper-valley|robocalls --root DIR --out DIR     (written to the published
-        layout and tested on a copy of it, never on the corpora themselves: they are too large to fetch here)
+    python -m training import prompts --list prompts.tsv --root /usr/share/asterisk --out DIR
+    python -m training import recordings --root calls/ [--labels labels.csv] [--channel 1] --out DIR
+    python -m training import speechocean --root speechocean762/ --out DIR
+    python -m training import tts --command 'espeak-ng {voice} -w {out} {text}' --voices V --texts T.tsv --out DIR
+    python -m training import harper-valley|robocalls --root DIR --out DIR     (written to the published layout
+        and tested on a copy of it, never on the corpora themselves: they are too large to fetch here)
 
 Audio is copied as 8 kHz mono 16-bit FLAC with the silence at both ends cut; splits go by speaker, never by file.
 """
@@ -247,7 +247,7 @@ def _words(command: str, voice: str) -> list[str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; 0 when a manifest was written."""
-    parser = argparse.ArgumentParser("python -m training.corpus.importers", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training import", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("prompts", "recordings", "speechocean", "harper-valley", "robocalls", "tts"))
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--list", type=Path, help="prompts: the TSV that says which file suits which class")
@@ -284,7 +284,3 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(f"{len(clips)} clips in {options.out / 'manifest.tsv'}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

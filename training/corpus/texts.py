@@ -3,8 +3,8 @@
 A text-to-speech voice needs something to say, and a detector learns only the wordings that it is given. The grammar
 here is a list of templates and a list of fillings; a seed draws as many different texts as are asked for:
 
-    python -m training.corpus.texts --count 1500 --seed 1 --out texts.tsv
-    python -m training.corpus.importers tts --command '…' --voices voices.txt --texts texts.tsv --out data/voices
+    python -m training texts --count 1500 --seed 1 --out texts.tsv
+    python -m training import tts --command '…' --voices voices.txt --texts texts.tsv --out data/voices
 
 Hard neighbours are there on purpose: a person who says "you've reached the front desk", a machine that begins "Hi,
 this is Anna". English only; for other languages write a texts file by hand (a kind, ``live`` or ``machine``, a tab and
@@ -215,9 +215,7 @@ def texts(kind: str, count: int, seed: int) -> Iterator[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Writes a texts file for ``importers tts``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m training.corpus.texts", description="Texts for a text-to-speech voice."
-    )
+    parser = argparse.ArgumentParser(prog="python -m training texts", description="Texts for a text-to-speech voice.")
     parser.add_argument("--count", type=int, default=1_000, help="texts of each kind")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
@@ -229,7 +227,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"{len(lines)} texts in {arguments.out}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

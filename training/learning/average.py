@@ -1,6 +1,6 @@
 """Average the weights of two runs, the second of which went on from the first.
 
-    python -m training.learning.average --run runs/a --run runs/b --share 0.6 --out runs/ab
+    python -m training average --run runs/a --run runs/b --share 0.6 --out runs/ab
 
 What a network learns when it goes on with other material costs it some of what it knew; on the straight line between
 before and after lies one that is better than both at either (Wortsman et al., "Robust fine-tuning of zero-shot
@@ -41,7 +41,7 @@ def between(first: AmdNet, second: AmdNet, share: float) -> AmdNet:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; 1 when a run or the data is refused."""
-    parser = argparse.ArgumentParser("python -m training.learning.average", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training average", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", required=True, help="twice: before and after")
     parser.add_argument(
         "--share", type=float, action="append", help="of the second; repeatable (default 0.3, 0.5, 0.7)"
@@ -71,9 +71,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     _, share, net, figures = min(tried, key=lambda one: one[0])
     keep_run(net, options.out, config, dev, device, figures, second.policy)
-    print(f"kept {share:.2f}; next: python -m training.studies.tune --run {options.out}")
+    print(f"kept {share:.2f}; next: python -m training tune --run {options.out}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,6 +1,6 @@
 """Install a trained model: weights and card where the worker loads them, checked by loading them again.
 
-    python -m training.learning.export --run RUN --version 0.2.0 [--to amd_model/weights/amd.safetensors]
+    python -m training export --run RUN --version 0.2.0 [--to amd_model/weights/amd.safetensors]
 
 The old model is kept as ``amd.previous.*`` beside it; a running worker takes the new one on SIGHUP without
 dropping streams.
@@ -37,7 +37,7 @@ def export(run: Path, version: str, target: Path) -> dict[str, Any]:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; 1 when the run's model is refused."""
-    parser = argparse.ArgumentParser("python -m training.learning.export", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training export", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--version", required=True)
     parser.add_argument("--to", type=Path, default=checkpoint.SHIPPED)
@@ -49,7 +49,3 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     print(json.dumps({"installed": options.to.name, "version": card["version"], "parameters": card["parameters"]}))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,6 +1,6 @@
 """Train the detector: composed cases → a run folder with weights, curves and a report on dev.
 
-    python -m training.learning.train --data DIR [--data DIR …] --out RUN [--cases 20000] [--epochs 20] [--seed 1]
+    python -m training train --data DIR [--data DIR …] --out RUN [--cases 20000] [--epochs 20] [--seed 1]
     [--resume]
         [--start RUN]
 
@@ -27,8 +27,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from amd_model.detector import checkpoint
-from amd_model.detector.decision import Policy
 from amd_model.detector.network import AmdNet
+from amd_model.detector.policy import Policy
 from amd_model.detector.spec import ModelSpec
 from training.composition.dataset import Shard, dev_data, train_data
 from training.corpus.manifest import ManifestError
@@ -228,7 +228,7 @@ def kept(run: Path) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; 0 when the run finished."""
-    parser = argparse.ArgumentParser("python -m training.learning.train", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training train", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
         "--data", type=Path, action="append", required=True, help="a folder with manifest.tsv; repeatable"
     )
@@ -249,9 +249,5 @@ def main(argv: list[str] | None = None) -> int:
         print(f"training not started: {error}", file=sys.stderr)
         return 1
     figures = ", ".join(f"{name} {value:.4f}" for name, value in best.items())
-    print(f"kept: {kept(options.out)} ({figures}); next: python -m training.studies.tune --run {options.out}")
+    print(f"kept: {kept(options.out)} ({figures}); next: python -m training tune --run {options.out}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

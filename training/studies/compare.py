@@ -1,6 +1,6 @@
 """Architectures side by side on the same cases: accuracy, time to decide, CPU.
 
-    python -m training.studies.compare --run RUN [--run RUN …] [--trees] [--conformer EPOCHS] [--int8] [--json FILE]
+    python -m training compare --run RUN [--run RUN …] [--trees] [--conformer EPOCHS] [--int8] [--json FILE]
 
 Each RUN is a folder of ``training.learning.train`` (small, shipped, large, other seeds …); its thresholds are searched
 again in the same way for everybody. ``--trees`` adds the field's usual choice: timing measures from an energy voice
@@ -174,7 +174,7 @@ def line(
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser("python -m training.studies.compare", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training compare", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, action="append", required=True)
     parser.add_argument("--trees", action="store_true")
     parser.add_argument("--conformer", type=int, default=0, metavar="EPOCHS")
@@ -225,7 +225,3 @@ def main(argv: list[str] | None = None) -> int:
     if options.json:
         options.json.write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

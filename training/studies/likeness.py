@@ -1,6 +1,6 @@
 """How surely a recording is recognised: the figures behind `amd_model.listening.likeness.THRESHOLD`.
 
-    python -m training.studies.likeness --data DIR [--data DIR …] [--clips 250] [--seed 1]
+    python -m training likeness --data DIR [--data DIR …] [--clips 250] [--seed 1]
 
 Sentences of many voices, each put into ten seconds of another voice's speech: the same recording through codecs,
 softer, faster and in noise, against other words of the same voice and against other voices. One JSON object: the lowest
@@ -104,7 +104,7 @@ def _read(clip: Clip) -> Audio:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the figures."""
-    parser = argparse.ArgumentParser(prog="training.studies.likeness", description=(__doc__ or "").split("\n", 1)[0])
+    parser = argparse.ArgumentParser("python -m training likeness", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder with a manifest.tsv")
     parser.add_argument("--clips", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
@@ -112,7 +112,3 @@ def main(argv: list[str] | None = None) -> int:
     clips = [clip for clip in load_clips(options.data) if clip.kind == "speech"]
     print(json.dumps(figures(clips, options.clips, np.random.default_rng(options.seed)), indent=2))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

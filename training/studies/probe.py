@@ -1,6 +1,6 @@
 """Has the network learned the microphone instead of the difference? Three probes that must stay near chance.
 
-    python -m training.studies.probe --run RUN [--cache DIR]
+    python -m training probe --run RUN [--cache DIR]
 
 1. the network itself, on the last tick before the first word: line and noise only, so nothing to know;
 2. a linear classifier on the mean of the frames before the first word, trained on composed train cases;
@@ -119,7 +119,7 @@ def beeps_to_the_end(model: checkpoint.LoadedModel, data: Shard, rows: list[Floa
 
 def main(argv: list[str] | None = None) -> int:
     """Command line; prints one JSON object."""
-    parser = argparse.ArgumentParser("python -m training.studies.probe", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training probe", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     options = parser.parse_args(argv)
@@ -148,7 +148,3 @@ def main(argv: list[str] | None = None) -> int:
     }
     print(json.dumps(body, indent=1))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -1,6 +1,6 @@
 """Find the decision's thresholds on dev and show what they give: thresholds are data, not taste.
 
-    python -m training.studies.tune --run RUN [--cache DIR] [--tries 150] [--report]
+    python -m training tune --run RUN [--cache DIR] [--tries 150] [--report]
 
 Searches ``Policy`` at random for the lowest cost on dev: a person taken for anything else counts
 ``--person-cost``, every other mistake 1, each second waited a little, a person's dead air more. Writes the
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from amd_model.detector import checkpoint
 from amd_model.detector.checkpoint import LoadedModel
-from amd_model.detector.decision import Policy
+from amd_model.detector.policy import Policy
 from amd_model.detector.spec import CLASSES
 from amd_model.evaluation import report
 from amd_model.evaluation.evaluate import Labelled, events_of, operating_curve, outcome, rows_of_features
@@ -176,7 +176,7 @@ def choose(run: Path, data: Shard, tries: int, person_cost: float = PERSON_COST)
 
 def main(argv: list[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser("python -m training.studies.tune", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser("python -m training tune", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--tries", type=int, default=150)
@@ -195,7 +195,3 @@ def main(argv: list[str] | None = None) -> int:
         (options.run / "dev.json").write_text(json.dumps(body) + "\n", encoding="utf-8")
         print(report.as_text(body))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

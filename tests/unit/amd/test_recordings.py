@@ -13,7 +13,7 @@ from amd_model.verdict import Verdict
 from amd_model.worker.keep import write
 from fsbridge.amd import recordings
 from fsbridge.amd.recordings import LabelsError, Opinion
-from training.corpus import importers
+from training.__main__ import main as training
 from training.corpus.manifest import read
 
 pytestmark = pytest.mark.unit
@@ -59,7 +59,7 @@ def test_labels_are_there_at_once_and_the_importer_takes_them(tmp_path: Path) ->
     assert (folder / "labels.csv").read_text() == "file,label\na.wav,live_person\nb.wav,fax\n"
     assert recordings.labels(folder) == {"a.wav": Verdict.LIVE_PERSON, "b.wav": Verdict.FAX}
     arguments = ["--root", str(folder), "--labels", str(folder / "labels.csv"), "--out", str(tmp_path / "out")]
-    assert importers.main(["recordings", *arguments]) == 0
+    assert training(["import", "recordings", *arguments]) == 0
     assert [clip.kind for clip in read(tmp_path / "out/manifest.tsv")] == ["call:live_person", "call:fax"]
 
 

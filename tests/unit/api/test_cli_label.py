@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from amd_model.worker.keep import write
 from api.cli import amd, app
 from fsbridge.amd.recordings import labels
-from training.corpus import importers
+from training.__main__ import main as training
 from training.corpus.manifest import read
 
 pytestmark = pytest.mark.unit
@@ -80,7 +80,7 @@ def test_the_end_of_input_ends_the_session_and_loses_nothing(folder: Path) -> No
 def test_labels_become_a_manifest(folder: Path, tmp_path: Path) -> None:
     run(folder, "l\nm\nf\nu\n")
     arguments = ["--root", str(folder), "--labels", str(folder / "labels.csv"), "--out", str(tmp_path / "out")]
-    assert importers.main(["recordings", *arguments]) == 0
+    assert training(["import", "recordings", *arguments]) == 0
     kinds = [clip.kind for clip in read(tmp_path / "out" / "manifest.tsv")]
     assert kinds == ["call:live_person", "call:answering_machine", "call:fax", "call:unknown"]
 

@@ -7,8 +7,8 @@ import torch
 
 from amd_model.detector import checkpoint
 from amd_model.detector.checkpoint import SHIPPED, CheckpointError, card_path, load, save
-from amd_model.detector.decision import Policy
 from amd_model.detector.network import AmdNet
+from amd_model.detector.policy import Policy
 from amd_model.detector.spec import ModelSpec
 
 pytestmark = pytest.mark.unit

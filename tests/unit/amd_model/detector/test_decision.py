@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amd_model.detector.decision import DecisionState, Policy, decide, finish
+from amd_model.detector.decision import DecisionState, decide, finish
+from amd_model.detector.policy import Policy
 from amd_model.detector.spec import OUTPUTS
 from amd_model.verdict import AmdOptions, EventKind, Mode, Reason, Verdict
 from tests.unit.amd_model.helpers import row, sure, tone
@@ -242,7 +243,16 @@ def test_policy_round_trip():
 
 @pytest.mark.parametrize(
     "module",
-    ["verdict", "detector.spec", "detector.decision", "detector.tones", "detector.pcm", "evaluation.metrics"],
+    [
+        "verdict",
+        "detector.spec",
+        "detector.decision",
+        "detector.policy",
+        "detector.tones",
+        "detector.tracker",
+        "detector.pcm",
+        "evaluation.metrics",
+    ],
 )
 def test_pure_modules_bring_no_machinery(module):
     code = (

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.unit.training import sounds
+from training.__main__ import main as training
 from training.composition import holdout
 from training.composition.dataset import load_clips
 from training.corpus.manifest import Clip, ManifestError, read
@@ -41,9 +42,9 @@ def test_the_manifest_leads_to_the_same_audio(tmp_path, capsys):
     (tmp_path / "data").mkdir()
     sounds.make(tmp_path / "data")
     arguments = ["--data", str(tmp_path / "data"), "--speaker", "train-0", "--out", str(tmp_path / "held")]
-    assert holdout.main(arguments) == 0
+    assert training(["holdout", *arguments]) == 0
     clips = read(tmp_path / "held/manifest.tsv")
     assert {one.split for one in clips if one.speaker == "train-0"} == {"test"}
     assert {one.file for one in clips} == {one.file.resolve() for one in load_clips([tmp_path / "data"])}
-    assert holdout.main([*arguments, "--speaker", "nobody"]) == 1
+    assert training(["holdout", *arguments, "--speaker", "nobody"]) == 1
     assert "nobody" in capsys.readouterr().err

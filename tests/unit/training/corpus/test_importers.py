@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from tests.unit.training.sounds import voice
+from training.__main__ import main as training
 from training.corpus import importers
 from training.corpus.manifest import ManifestError, read
 
@@ -27,11 +28,11 @@ def put(path, seconds=0.6, rate=8_000, channels=1, seed=1):
 def test_recordings_in_folders_with_the_far_channel(tmp_path):
     put(tmp_path / "calls/live_person/a.wav", rate=44_100, channels=2)
     put(tmp_path / "calls/fax/b.wav")
-    code = importers.main(
-        ["recordings", "--root", str(tmp_path / "calls"), "--channel", "1", "--out", str(tmp_path / "o")]
+    code = training(
+        ["import", "recordings", "--root", str(tmp_path / "calls"), "--channel", "1", "--out", str(tmp_path / "o")]
     )
     assert code == 1, "a mono file has no second channel"
-    code = importers.main(["recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")])
+    code = training(["import", "recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")])
     assert code == 0
     clips = read(tmp_path / "out/manifest.tsv")
     assert [clip.kind for clip in clips] == ["call:fax", "call:live_person"]
@@ -150,14 +151,14 @@ def test_what_is_no_audio_is_refused_and_silence_left_out(tmp_path, capsys):
     (tmp_path / "calls/unknown").mkdir()
     soundfile.write(tmp_path / "calls/unknown/dead.wav", np.zeros(8_000), 8_000)
     soundfile.write(tmp_path / "calls/unknown/empty.wav", np.zeros(0), 8_000)
-    assert importers.main(["recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")]) == 0
+    assert training(["import", "recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")]) == 0
     kinds = [clip.kind for clip in read(tmp_path / "out/manifest.tsv")]
     assert kinds == ["call:live_person", "call:unknown"], "a dead line is an answer that detectors meet"
     said = capsys.readouterr().out
     assert "left out, without a sound: 2 (s.wav, empty.wav)\n" in said
     assert "channels mixed: 1 " in said
     arguments = ["recordings", "--root", str(tmp_path / "calls"), "--channel", "0", "--out", str(tmp_path / "near")]
-    assert importers.main(arguments) == 0
+    assert training(["import", *arguments]) == 0
     said = capsys.readouterr().out
     assert "left out, without a sound (is channel 0 the far end's?): 3 (s.wav, p.wav, empty.wav)\n" in said
 

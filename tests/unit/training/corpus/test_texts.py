@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from training.__main__ import main as training
 from training.corpus import texts
 
 pytestmark = pytest.mark.unit
@@ -44,9 +45,9 @@ def test_an_unknown_filling_is_an_error() -> None:
 
 def test_the_command_writes_what_the_importer_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "deep" / "texts.tsv"
-    assert texts.main(["--count", "20", "--seed", "3", "--out", str(out)]) == 0
+    assert training(["texts", "--count", "20", "--seed", "3", "--out", str(out)]) == 0
     rows = [line.split("\t") for line in out.read_text(encoding="utf-8").splitlines()]
     assert [kind for kind, _ in rows] == ["live"] * 20 + ["machine"] * 20
     assert "40 texts" in capsys.readouterr().out
     with pytest.raises(SystemExit):
-        texts.main(["--count", "0", "--out", str(out)])
+        training(["texts", "--count", "0", "--out", str(out)])

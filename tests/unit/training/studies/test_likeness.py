@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from training.__main__ import main as training
 from training.corpus.manifest import Clip, write
-from training.studies import likeness
 
 pytestmark = pytest.mark.unit
 
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, seconds: float) -> Path:
 
 
 def test_the_same_recording_scores_above_and_others_below(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert likeness.main(["--data", str(folder(tmp_path, 2.0)), "--clips", "3"]) == 0
+    assert training(["likeness", "--data", str(folder(tmp_path, 2.0)), "--clips", "3"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["sentences"], found["voices"]) == (3, 1)
     assert found["mulaw"]["worst"] > found["threshold"] > found["other voices"]["worst"]
@@ -46,4 +46,4 @@ def test_the_same_recording_scores_above_and_others_below(tmp_path: Path, capsys
 
 def test_clips_that_are_too_short_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="too short"):
-        likeness.main(["--data", str(folder(tmp_path, 0.5)), "--clips", "3"])
+        training(["likeness", "--data", str(folder(tmp_path, 0.5)), "--clips", "3"])
