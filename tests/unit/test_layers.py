@@ -182,7 +182,7 @@ def test_every_room_says_what_belongs_there() -> None:
     silent = [name for name in sorted(modules()) if is_package(name) and not ast.get_docstring(modules()[name])]
     assert not silent, silent
     faces = {name for name in modules() if is_package(name) and not says_only(modules()[name])}
-    assert faces <= {"fsbridge.simulator", "api.cli"}
+    assert faces <= {"fsbridge.simulator", "api.cli", "amd_model.verdict"}  # the last: a door of three pure modules
 
 
 def test_the_walks_in_the_book_are_files_that_exist() -> None:
