@@ -54,7 +54,7 @@ class CallResource(AnswerShape):
     failure_detail: str | None = Field(description="The failure in words; only for `Failed`.")
     hangup: Hangup | None
     duration_seconds: int | None = Field(description="From the answer to the end.")
-    metadata: Any = Field(description="As it came.")
+    metadata: Any = Field(description="As it came, byte for byte.")
     created_at: str = Field(json_schema_extra={"format": "date-time"})
     answered_at: str | None = Field(json_schema_extra={"format": "date-time"})
     completed_at: str | None = Field(json_schema_extra={"format": "date-time"})

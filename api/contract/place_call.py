@@ -11,16 +11,28 @@ from functools import cache
 from typing import Annotated, Any, Literal
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
 
 from amd_model.verdict import AmdOptions
 from api.contract.errors import ApiError, invalid
 from api.contract.shapes import RequestShape
+from fsbridge.model.json import RawJson
 from fsbridge.model.request import Mode
 from fsbridge.near import Words
 
 MAX_OBJECT_BYTES = 16_384
-"""The size of `variables` and of `metadata`, each, as compact JSON."""
+"""The size of `variables` and of `metadata`, each, without the white space between its parts."""
+VERBATIM = frozenset({"metadata"})
+"""Fields whose text is kept as it came: `api.contract.strictjson` is told of them."""
 
 _LIMITS = AmdOptions.LIMITS
 
@@ -37,11 +49,27 @@ def _distinct(value: list[str] | None) -> list[str] | None:
     return value
 
 
+def _raw_object(value: RawJson | None) -> RawJson | None:
+    if value is None:
+        return None
+    if not value.text.startswith("{"):
+        raise ValueError("must be a JSON object")
+    size = len(value.text.encode())
+    if size > MAX_OBJECT_BYTES:
+        size = len(_BLANK.sub(lambda found: found[1] or "", value.text).encode())
+    if size > MAX_OBJECT_BYTES:
+        raise ValueError(f"is {size} bytes as compact JSON; the limit is {MAX_OBJECT_BYTES}")
+    return value
+
+
+_BLANK = re.compile(r'("(?:[^"\\]|\\.)*")|[ \t\n\r]+')
 _VARIABLE_NAME = "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 VariableName = Annotated[str, Field(pattern=_VARIABLE_NAME)]
 AcceptedVerdict = Literal["live_person", "answering_machine", "unknown"]
 _Bounded = AfterValidator(_bounded)
+_RawObject = AfterValidator(_raw_object)
 _Distinct = AfterValidator(_distinct)
+_ANY_OBJECT = {"type": "object", "additionalProperties": True}
 
 
 class CallAnalysisOptions(RequestShape):
@@ -145,10 +173,10 @@ class PlaceCall(RequestShape):
         description="The flow's session variables; never echoed. At most 16,384 bytes as compact JSON.",
         json_schema_extra={"propertyNames": {"pattern": _VARIABLE_NAME}},
     )
-    metadata: Annotated[dict[str, Any], _Bounded] | None = Field(
+    metadata: Annotated[InstanceOf[RawJson], _RawObject, WithJsonSchema(_ANY_OBJECT)] | None = Field(
         None,
-        description="Opaque; echoed verbatim in every response and callback, never seen by the flow. At most 16,384 "
-        "bytes as compact JSON.",
+        description="Opaque; echoed byte for byte in every response and callback, never seen by the flow. Numbers may "
+        "have any size and spelling. At most 16,384 bytes as compact JSON.",
     )
     webhook_url: str | None = Field(
         None,
@@ -167,7 +195,10 @@ class PlaceCall(RequestShape):
 
 
 def parse_place_call(body: dict[str, Any]) -> PlaceCall:
-    """A parsed JSON body as a checked request. Raises ApiError INVALID_REQUEST that names every field at fault."""
+    """A parsed JSON body, its `VERBATIM` fields raw, as a checked request.
+
+    Raises ApiError INVALID_REQUEST that names every field at fault.
+    """
     try:
         return PlaceCall.model_validate(body)
     except ValidationError as error:

@@ -32,9 +32,9 @@ written is valid; who replaces or deletes one names its version (`If-Match`). A 
 **Errors.** Every error is `{"error": {"code", "message"}}`; the message names the field and says what to do. Checks
 come in this order: key, permission, rate, organization, the path's UUIDs, body, flow.
 
-**Bodies.** JSON in UTF-8. Refused with 400: unknown fields, duplicate keys, NaN, integers beyond 64 bits, unpaired
-surrogates, nesting beyond 32 levels. A body over the limit is 413, one that arrives too slowly 408, both with code
-`INVALID_REQUEST`.
+**Bodies.** JSON in UTF-8. Refused with 400: unknown fields, duplicate keys, NaN, integers beyond 64 bits (but in
+`metadata`, which is echoed, not read), unpaired surrogates, nesting beyond 32 levels. A body over the limit is 413, one
+that arrives too slowly 408, both with code `INVALID_REQUEST`.
 
 **Operations.** `/healthz`, `/readyz` and `/metrics` need no key: keep them off the public network.
 """

@@ -15,7 +15,7 @@ import structlog
 
 from api.contract.call_resource import render_call
 from api.contract.errors import ApiError, ErrorCode, invalid
-from api.contract.place_call import parse_place_call
+from api.contract.place_call import VERBATIM, parse_place_call
 from api.contract.routes import call_path
 from api.contract.shapes import to_json
 from api.contract.strictjson import parse_object
@@ -52,7 +52,7 @@ class CallHandlers:
         """POST: 201 with the queued call (poll, webhook), or 200 with the ended one (sync)."""
         org = self.admission.admit(request)
         flow_id = FlowId(uuid_of(request, "flowId"))
-        wanted = to_call_request(parse_place_call(parse_object(request.body())), self.settings, org)
+        wanted = to_call_request(parse_place_call(parse_object(request.body(), VERBATIM)), self.settings, org)
         call = self._place(org, flow_id, wanted, request)
         location = ("Location", call_path(org.id, call.session_id))
         if wanted.mode is not Mode.SYNC:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from amd_model.verdict import AmdOptions, Verdict
 from fsbridge.model.destination import Destination
-from fsbridge.model.json import Json
+from fsbridge.model.json import Json, RawJson
 
 
 class Mode(StrEnum):
@@ -33,6 +33,6 @@ class CallRequest:
     call_analysis: frozenset[Verdict] | None = None
     amd: AmdOptions | None = None
     variables: Mapping[str, Json] = field(default_factory=lambda: MappingProxyType({}))
-    metadata: Json = None
+    metadata: RawJson | None = None
     webhook_url: str | None = None
     webhook_auth: str | None = None

@@ -8,6 +8,7 @@ says so instead of guessing. Used by the stores only.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -17,11 +18,13 @@ from amd_model.verdict import Mode as AmdMode
 from fsbridge.model.call import Analysis, Call
 from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.json import RawJson
 from fsbridge.model.outcome import FailureReason, HangupInfo
 from fsbridge.model.request import CallRequest, Mode
 from fsbridge.model.status import Phase
 
-VERSION = 1
+VERSION = 2
+"""Version 1 had `metadata` as the value that a parser had made of it."""
 
 Seal = Callable[[str], str]
 """Encrypts a text into a text; its inverse is also of this type."""
@@ -68,6 +71,8 @@ def to_dict(call: Call, seal: Seal) -> dict[str, Any]:
 
 def from_dict(values: Mapping[str, Any], open_: Seal) -> Call:
     """The inverse of `to_dict`. Raises CodecError on a newer version or a damaged record."""
+    if values.get("v") == 1:
+        values = _from_version_1(values)
     if values.get("v") != VERSION:
         raise CodecError(f"record version {values.get('v')!r}; this fsbridge reads version {VERSION}")
     try:
@@ -107,6 +112,13 @@ def from_dict(values: Mapping[str, Any], open_: Seal) -> Call:
         raise CodecError(f"damaged record: {type(error).__name__}: {error}") from error
 
 
+def _from_version_1(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    request = values.get("request")
+    if not isinstance(request, dict) or request.get("metadata") is None:
+        return {**values, "v": VERSION}
+    return {**values, "v": VERSION, "request": {**request, "metadata": json.dumps(request["metadata"])}}
+
+
 def _request_to_dict(request: CallRequest, seal: Seal) -> dict[str, Any]:
     wanted, amd = request.call_analysis, request.amd
     return {
@@ -116,7 +128,7 @@ def _request_to_dict(request: CallRequest, seal: Seal) -> dict[str, Any]:
         "call_analysis": None if wanted is None else sorted(verdict.value for verdict in wanted),
         "amd": None if amd is None else {**{name: getattr(amd, name) for name in amd.LIMITS}, "mode": amd.mode.value},
         "variables": dict(request.variables),
-        "metadata": request.metadata,
+        "metadata": None if request.metadata is None else request.metadata.text,
         "webhook_url": request.webhook_url,
         "webhook_auth": None if request.webhook_auth is None else seal(request.webhook_auth),
     }
@@ -132,7 +144,7 @@ def _request_from_dict(values: Mapping[str, Any], open_: Seal) -> CallRequest:
         call_analysis=None if wanted is None else frozenset(Verdict(word) for word in wanted),
         amd=None if amd is None else AmdOptions(**{**amd, "mode": AmdMode(amd["mode"])}),
         variables=MappingProxyType(dict(values["variables"])),
-        metadata=values["metadata"],
+        metadata=None if values["metadata"] is None else RawJson(values["metadata"]),
         webhook_url=values["webhook_url"],
         webhook_auth=None if auth is None else open_(auth),
     )

@@ -1,18 +1,17 @@
 """What a webhook says: the bodies of the REST contract, and the deliveries that a change of a call causes. Pure.
 
 A body is rendered once, when the thing it tells of happens, and kept: a retry hours later sends the same bytes
-under the same `webhook-id`. `variables` never appear; `metadata` is echoed as it came.
+under the same `webhook-id`. `variables` never appear; `metadata` is echoed byte for byte as it came.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from fsbridge.clock import rfc3339
 from fsbridge.model.call import Call
-from fsbridge.model.json import Json
+from fsbridge.model.json import Json, json_object
 from fsbridge.model.notice import Notice
 from fsbridge.model.request import Mode
 from fsbridge.model.status import Status
@@ -33,7 +32,7 @@ def render(notice: Notice, call: Call) -> bytes:
     """The JSON body of one callback, exactly the contract's fields ("Modes", webhook).
 
     `callAnalysisResult` is there only where analysis was asked for and told before, `flowResult` only where the flow
-    ended with one; ASCII with escapes, so the bytes survive any receiver's charset.
+    ended with one. What is ours is ASCII with escapes, so that it survives any receiver's charset; `metadata` is UTF-8.
     """
     body: dict[str, Any] = {
         "event": notice.value,
@@ -54,7 +53,7 @@ def render(notice: Notice, call: Call) -> bytes:
         body["answeredAt"] = _time(call.answered_at)
     if notice is not Notice.ANSWERED:
         body["completedAt"] = _time(call.completed_at)
-    return _dump(body)
+    return json_object(body)
 
 
 def deliveries(call: Call, notices: Iterable[Notice], new_id: Callable[[], str], now: float) -> list[Delivery]:
@@ -88,7 +87,7 @@ def event_delivery(call: Call, name: str, data: Json, event_id: str, now: float)
         "metadata": call.request.metadata,
         "at": rfc3339(now),
     }
-    told = _dump(body)
+    told = json_object(body)
     return _delivery(call, url, event_id, NEXT_SEQ, told, now) if len(told) <= MAX_EVENT_BYTES else None
 
 
@@ -104,10 +103,6 @@ def _delivery(call: Call, url: str, unique: str, seq: int, body: bytes, now: flo
         created_at=now,
         next_at=now,
     )
-
-
-def _dump(body: dict[str, Any]) -> bytes:
-    return json.dumps(body, separators=(",", ":")).encode("ascii")
 
 
 def _time(wall: float | None) -> str | None:

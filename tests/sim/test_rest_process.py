@@ -28,7 +28,9 @@ Serve = Callable[..., "Process"]
 class Process:
     """One `fsbridge serve`; its log goes to a file."""
 
-    def __init__(self, folder: Path, *, listen: str = "127.0.0.1:0", data_dir: str = "var", **amd: object) -> None:
+    def __init__(
+        self, folder: Path, *, listen: str = "127.0.0.1:0", data_dir: str = "var", mode: int = 0o600, **amd: object
+    ) -> None:
         values = {"workers": 0, "start_timeout_s": 0.1, **amd}
         lines = "\n".join(f"{name} = {value!r}".replace("'", '"') for name, value in values.items())
         number = len(list(folder.glob("*.toml")))
@@ -38,6 +40,7 @@ class Process:
             f'[[orgs]]\nid = "{ORG}"\napi_keys = ["{KEY_HASH}"]\n[[nodes]]\nname = "sim"\nport = 9\n'
             f'[[trunks]]\nname = "main"\ngateways = ["carrier"]\n[amd]\nurls = ["ws://127.0.0.1:9/amd"]\n{lines}\n'
         )
+        config.chmod(mode)
         self._log = folder / f"log{number}"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -146,6 +149,7 @@ def test_what_it_keeps_is_for_its_owner_only_whatever_the_umask(tmp_path: Path, 
     assert {"calls.db", "outbox.db", "secret.key", "lock"} <= modes.keys()
     assert set(modes.values()) == {0o600}, modes
     assert "readable_by_others" not in service.log
+    assert "everybody on this machine" not in service.log
 
 
 def test_a_folder_that_others_may_read_is_told(tmp_path: Path, serve: Serve) -> None:
@@ -153,7 +157,8 @@ def test_a_folder_that_others_may_read_is_told(tmp_path: Path, serve: Serve) -> 
     folder.mkdir(mode=0o755)
     (folder / "old.db").write_bytes(b"")
     (folder / "old.db").chmod(0o644)
-    service = serve()
+    service = serve(mode=0o644)
     service.says("fsbridge ready on")
     told = re.findall(r"readable_by_others.*?path=(\S+)", service.log)
     assert [Path(path).name for path in told] == ["var", "old.db"]
+    assert "config0.toml: everybody on this machine can read it" in service.log

@@ -42,20 +42,6 @@ def test_what_init_writes_is_for_its_owner_only_whatever_the_umask(tmp_path: Pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_serve_tells_of_a_configuration_that_everybody_may_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("api.main.serve", lambda settings: 0)
-    path = tmp_path / "fsbridge.toml"
-    runner.invoke(app, ["init", str(path)])
-    quiet = runner.invoke(app, ["serve", "--config", str(path)])
-    path.chmod(0o644)
-    told = runner.invoke(app, ["serve", "--config", str(path)])
-    assert (quiet.exit_code, told.exit_code) == (0, 0)
-    assert quiet.stderr == ""
-    assert "chmod o-r" in told.stderr
-
-
 def test_init_leaves_an_existing_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "fsbridge.toml"
     path.write_text("mine")

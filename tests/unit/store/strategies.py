@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 from hypothesis import strategies as st
 
 from amd_model.verdict import AmdOptions, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
 from fsbridge.model.call import Analysis, Call
 from fsbridge.model.destination import Destination, DestinationKind
+from fsbridge.model.json import RawJson
 from fsbridge.model.outcome import FailureReason, HangupInfo
 from fsbridge.model.request import CallRequest, Mode
 from fsbridge.model.status import Phase
@@ -38,7 +41,7 @@ requests = st.builds(
     call_analysis=st.none() | st.frozensets(st.sampled_from(Verdict)),
     amd=st.none() | options,
     variables=st.dictionaries(texts, json_values, max_size=3),
-    metadata=json_values,
+    metadata=st.none() | st.builds(RawJson, json_values.map(json.dumps) | texts),
     webhook_url=st.none() | texts,
     webhook_auth=st.none() | texts,
 )

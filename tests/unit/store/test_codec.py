@@ -51,7 +51,7 @@ def test_no_field_is_forgotten() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"v": VERSION + 1}, "version 2"),
+        ({"v": VERSION + 1}, "version 3"),
         ({"v": None}, "version None"),
         ({"phase": "asleep"}, "asleep"),
         ({"request": None}, "damaged"),
@@ -71,6 +71,16 @@ def test_a_record_of_before_flows_had_versions_is_read() -> None:
         del values[name]
     call = from_dict(values, seal)
     assert (call.flow_version, call.flow_result, call.inbound) == ("", None, False)
+
+
+@pytest.mark.parametrize("metadata", [None, {"order": 7}, {"ü": [1.5, 2**70]}, []])
+def test_a_record_of_before_metadata_was_kept_as_text_is_read(metadata: Any) -> None:
+    values = to_dict(webhook_call(), seal)
+    older = {**values, "v": 1, "request": {**values["request"], "metadata": metadata}}
+    kept = from_dict(older, seal).request.metadata
+    assert (None if kept is None else json.loads(kept.text)) == metadata
+    with pytest.raises(CodecError, match="damaged"):
+        from_dict({**older, "request": None}, seal)
 
 
 def test_a_missing_field_is_named() -> None:

@@ -25,6 +25,7 @@ from amd_model.verdict import Verdict
 from fsbridge.model.call import Analysis, Call
 from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.json import RawJson
 from fsbridge.model.outcome import FailureReason
 from fsbridge.model.request import CallRequest, Mode
 from fsbridge.model.status import Phase
@@ -43,7 +44,7 @@ def webhook_call(url: str = "https://example.com/hook", auth: str | None = "s3cr
         caller_id="+15550100100",
         mode=Mode.WEBHOOK,
         call_analysis=frozenset({Verdict.LIVE_PERSON}),
-        metadata={"order": 7},
+        metadata=RawJson('{"order": 7}'),
         variables={"secret_of_flow": 1},
         webhook_url=url,
         webhook_auth=auth,

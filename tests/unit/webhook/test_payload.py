@@ -108,12 +108,6 @@ def test_a_notice_states_its_own_status_even_when_the_call_has_moved_on() -> Non
     assert body(Notice.ANSWERED, completed(CALL))["status"] == "Answered"
 
 
-@pytest.mark.parametrize("metadata", [None, "a\u00e9\u2028", [1, 2**70, 0.1], {"\ud800": {"x": []}}])
-def test_metadata_is_echoed_verbatim(metadata: Any) -> None:
-    call = replace(CALL, request=replace(CALL.request, metadata=metadata))
-    assert body(Notice.FAILED, failed(call))["metadata"] == metadata
-
-
 def test_variables_and_secret_are_never_told() -> None:
     for notice in Notice:
         raw = render(notice, replace(completed(CALL), failure=FailureReason.BUSY))

@@ -13,6 +13,7 @@ from api.contract.call_resource import render_call
 from api.contract.shapes import to_json
 from fsbridge.model.call import Analysis, Call
 from fsbridge.model.destination import Destination, DestinationKind
+from fsbridge.model.json import RawJson
 from fsbridge.model.outcome import FailureReason, HangupInfo
 from fsbridge.model.request import CallRequest
 from fsbridge.model.status import Phase
@@ -54,7 +55,9 @@ def _rendered(call: Call) -> dict[str, Any]:
 
 
 def test_a_queued_call_has_every_key() -> None:
-    call = _call(metadata={"b": [1.5, None], "a": "ü"}, variables={"secret": 1}, webhook_auth="hush", webhook_url="u")
+    call = _call(
+        metadata=RawJson('{"b": [1.5, null], "a": "ü"}'), variables={"secret": 1}, webhook_auth="hush", webhook_url="u"
+    )
     shown = _rendered(call)
     assert shown == {
         **dict.fromkeys(RESOURCE_KEYS),

@@ -13,6 +13,7 @@ from amd_model.verdict import AmdOptions, Verdict
 from api.contract.errors import ApiError, ErrorCode
 from api.contract.place_call import MAX_OBJECT_BYTES, AcceptedVerdict, CallAnalysisOptions, parse_place_call
 from api.openapi.document import document
+from fsbridge.model.json import RawJson
 from fsbridge.model.request import Mode
 
 pytestmark = pytest.mark.unit
@@ -38,7 +39,7 @@ def test_the_smallest_and_the_fullest_request() -> None:
             "callAnalysis": ["live_person", "unknown"],
             "callAnalysisOptions": {"mode": "fast", "totalTimeoutMs": 5000, "sensitivity": 2},
             "variables": {"_a": {"b": [1, None, "x'${y}\n"]}},
-            "metadata": {"": [True]},
+            "metadata": RawJson('{"": [True]}'),
             "webhookUrl": "https://example.com/",
             "webhookAuth": "s",
         }
@@ -87,9 +88,9 @@ def test_null_is_absent() -> None:
         ({"variables": {"a\n": 1}}, "a variable's name must be"),
         ({"variables": {"a" * 65: 1}}, "a variable's name must be"),
         ({"variables": {"a": "x" * MAX_OBJECT_BYTES}}, "variables: is 16392 bytes"),
-        ({"metadata": "x"}, "metadata: must be a JSON object"),
-        ({"metadata": []}, "metadata: must be a JSON object"),
-        ({"metadata": {"a": "€" * 6000}}, "metadata: is 18008 bytes"),
+        ({"metadata": RawJson('"x"')}, "metadata: must be a JSON object"),
+        ({"metadata": RawJson("[]")}, "metadata: must be a JSON object"),
+        ({"metadata": RawJson('{ "a": "' + "€" * 6000 + '" }')}, "metadata: is 18008 bytes"),
         ({"webhookUrl": 5}, "webhookUrl: must be a"),
         ({"webhookAuth": ""}, "webhookAuth: must have at least 1"),
         ({"webhookAuth": "x" * 1025}, "webhookAuth: must have at most 1024"),
