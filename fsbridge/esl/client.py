@@ -6,19 +6,19 @@ leaves callers hanging on a lost connection, writes without a lock and hands eve
 * One greenlet reads; it settles replies and hands events to `on_event`, which must not block.
 * Writes happen under one lock and a deadline; a write that fails half-way ends the connection.
 * A lost connection fails every pending command and job at once, with EslConnectionLost.
-* Two commands without a reply, one wholly after the other and nothing answered in between, end the connection: a
-  reply that never comes shifts all that follow to the wrong commands, and events alone would keep it looking alive.
-* The reader yields by a time budget: on a busy socket `recv` never blocks, and the hub would starve.
+* Deadlines are in the time for which we have listened (`esl.attention`): a hub that was late is not the node's silence.
+* A command that gets no reply in time makes the client have the node say a word again (`_doubt`). The word in its own
+  place: nothing is amiss. In another's: a reply is missing, all that follow would go astray, and the connection ends.
+  No word at all: the node answers no commands any more, though events may keep it looking alive; it ends as well.
+* The reader yields by a time budget (`esl.transport`): on a busy socket `recv` never blocks, and the hub would starve.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import socket as plain_socket
 from collections.abc import Callable
 
-import gevent
 import structlog
 from gevent import socket
 from gevent.event import AsyncResult
@@ -27,7 +27,7 @@ from gevent.lock import BoundedSemaphore
 from greenswitch import InboundESL
 
 from fsbridge.clock import Clock, SystemClock
-from fsbridge.esl.commands import Api, Auth, BgApi, Command, Execute, Exit, Line
+from fsbridge.esl.commands import Api, Auth, BgApi, Command, Echo, Execute, Exit, Line
 from fsbridge.esl.errors import (
     CommandFailed,
     CommandTimeout,
@@ -37,24 +37,22 @@ from fsbridge.esl.errors import (
     EslProtocolError,
 )
 from fsbridge.esl.events import AuthRequest, Disconnect, Event, RudeRejection
-from fsbridge.esl.session import EslSession, JobResult, Outward, Ticket
-from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
+from fsbridge.esl.session import Done, EslSession, JobResult, Outward, Ticket
+from fsbridge.esl.transport import Transport
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, new_uuid
 from fsbridge.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
 
-READ_BYTES = 65_536
-READ_BUDGET_S = 0.005
-"""How long the reader may run without letting others: FreeSWITCH drops a listener that lags, so no longer pause."""
-READ_PAUSE_S = 0.0001
-
-KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+ECHO_TIMES = 2
+"""How many command timeouts long a word is waited for: an overloaded node is slow, and cutting it off is no help."""
 
 
 class EslClient(InboundESL):  # type: ignore[misc]
     """One connection to one FreeSWITCH. `connect` once; after `lost` is set the object is done with.
 
-    Every command takes its deadline in seconds and raises EslConnectionLost, CommandTimeout or CommandFailed.
+    Every command takes its deadline in seconds and raises EslConnectionLost, CommandTimeout or CommandFailed. After
+    CommandTimeout it may have been done, or may yet be, and is to be asked after.
     """
 
     def __init__(
@@ -75,11 +73,11 @@ class EslClient(InboundESL):  # type: ignore[misc]
         self._supervisor = supervisor
         self._on_event = on_event
         self._command_timeout_s = command_timeout_s
-        self._clock = clock or SystemClock()
+        self._transport = Transport(host, port, supervisor, clock or SystemClock())
         self._session = EslSession()
         self._write_lock = BoundedSemaphore()
         self._greeted = Flag()
-        self._unanswered = False
+        self._doubting = False
 
     def connect(self) -> None:
         """Open the socket and log in, all within the connect timeout; on a failure nothing stays open.
@@ -87,22 +85,17 @@ class EslClient(InboundESL):  # type: ignore[misc]
         Raises EslConnectionLost (nobody there, silent peer), EslAuthRejected (password, ACL), EslProtocolError
         (something else listens there).
         """
-        where = f"{self.host}:{self.port}"
-        until = self._clock.monotonic() + self.timeout
-        sock = self._open()
-        if self.lost_because is not None:
-            sock.close()  # `stop` came while it was opened
-            raise self.lost_because
-        _keep_alive(sock)
-        self.sock = sock
-        self.connected = True
+        where, transport = f"{self.host}:{self.port}", self._transport
+        self._supervisor.spawn(f"esl.attention {where}", self._attend)
+        until = transport.listened_s + self.timeout
+        self._open()
         self.start_event_handlers()
-        if not self._greeted.wait(until - self._clock.monotonic()):
+        if not transport.wait(self._greeted, until - transport.listened_s):
             self._lose(EslConnectionLost(f"{where} accepted the connection but sent no greeting: no event socket?"))
         if self.lost_because is not None:
             raise self.lost_because
         try:
-            self._log_in(until - self._clock.monotonic())
+            self._log_in(until - transport.listened_s)
         except EslError as error:
             self._lose(error)
             raise
@@ -121,7 +114,22 @@ class EslClient(InboundESL):  # type: ignore[misc]
 
     def command(self, command: Command, timeout_s: float | None = None) -> str:
         """Send any command and wait for its reply text."""
-        return self._await_reply(self._write(command), command, timeout_s)
+        reply: AsyncResult[str | EslError] = AsyncResult()
+        ticket = self._write(command, reply.set)
+        patience = self._command_timeout_s if timeout_s is None else timeout_s
+        try:
+            self._transport.wait(reply, patience)
+        finally:
+            # Whatever ended the wait, a kill or somebody else's timeout included: the late reply is not the next's.
+            ticket.abandoned = not reply.ready()
+        if ticket.abandoned:
+            if patience >= self._command_timeout_s:
+                self._doubt()
+            raise CommandTimeout(f"{command.name}: no reply within {patience:g} s")
+        outcome = reply.get()
+        if isinstance(outcome, EslError):
+            raise outcome
+        return outcome or ""
 
     def api(self, command: str, timeout_s: float | None = None) -> str:
         """What an `api` command prints. It holds up the connection's other replies: for quick commands only."""
@@ -131,14 +139,20 @@ class EslClient(InboundESL):  # type: ignore[misc]
         """Run a command as a background job and wait for its result.
 
         CommandFailed means that FreeSWITCH refused the job. CommandTimeout and EslConnectionLost leave open
-        whether it ran: the caller has to ask the node.
+        whether it ran: the caller has to ask the node. A reply that is late keeps nobody from the result.
         """
         result: AsyncResult[JobResult | EslError] = AsyncResult()
         request = BgApi(command, job)
         self._session.expect_job(job, result.set)
         try:
-            self.command(request)
-            result.wait(timeout_s)
+            ticket = self._write(
+                request, lambda outcome: result.set(outcome) if isinstance(outcome, EslError) else None
+            )
+            patience = min(timeout_s, self._command_timeout_s)
+            if not self._transport.wait(result, patience):
+                if not ticket.answered and patience >= self._command_timeout_s:
+                    self._doubt()
+                self._transport.wait(result, timeout_s - patience)
         finally:
             self._session.forget_job(job)
         if not result.ready():
@@ -153,44 +167,50 @@ class EslClient(InboundESL):  # type: ignore[misc]
         self.command(Execute(channel, action, app, arg))
 
     @property
+    def listened_s(self) -> float:
+        """For how many seconds this connection has been listened to: the clock for judging the node's silence."""
+        return self._transport.listened_s
+
+    @property
     def events_seen(self) -> int:
         """How many events this connection has brought."""
         return self._session.counters.events
 
-    def stop(self) -> None:
+    def stop(self, because: str = "closed by us") -> None:
         """Say goodbye and close; what is pending fails."""
         if self.connected:
             with contextlib.suppress(EslError):
                 self.command(Exit(), 1.0)
-        self._lose(EslConnectionLost("closed by us"))
+        self._lose(EslConnectionLost(because))
 
     # --- inside ------------------------------------------------------------------------------------------
 
-    def _open(self) -> socket.socket:
-        # Bounds the look-up of the name as well, and the sum of a host's addresses. A plain Timeout: gevent would
-        # take an OSError thrown into it for one address's failure, and go on with the next.
-        limit = gevent.Timeout(self.timeout)
+    def _open(self) -> None:
         try:
-            with limit:
-                return socket.create_connection((self.host, self.port))
-        except (OSError, UnicodeError, gevent.Timeout) as error:
-            if isinstance(error, gevent.Timeout) and error is not limit:
-                raise
-            lost = EslConnectionLost(f"no event socket at {self.host}:{self.port}: {_why(error)}")
-            self._lose(lost)
-            raise lost from error
+            self._transport.open(self.timeout)
+        except (OSError, UnicodeError) as error:
+            # Unless `stop` came while it was opened.
+            self._lose(EslConnectionLost(f"no event socket at {self.host}:{self.port}: {_why(error)}"))
+        if self.lost_because is not None:
+            raise self.lost_because
+        self.sock = self._transport.sock
+        self.connected = True
 
-    def _write(self, command: Command) -> tuple[Ticket, AsyncResult[str | EslError]]:
-        reply: AsyncResult[str | EslError] = AsyncResult()
+    def _attend(self) -> None:
+        try:
+            self._transport.attend()
+        finally:
+            self._lose(EslConnectionLost(f"{self.host}:{self.port}: nobody listens any more"))
+
+    def _write(self, command: Command, done: Done) -> Ticket:
         with self._write_lock:
             if self.lost_because is not None:
                 raise EslConnectionLost(f"{command.name}: the connection is lost") from self.lost_because
             if self.sock is None:
                 raise EslConnectionLost(f"{command.name}: not connected")
             try:
-                data, ticket = self._session.send(command, reply.set)
-                with gevent.Timeout(self._command_timeout_s, TimeoutError("the socket takes no more bytes")):
-                    self.sock.sendall(data)
+                data, ticket = self._session.send(command, done)
+                self._transport.write(data, self._command_timeout_s)
             except OSError as error:
                 self._lose(EslConnectionLost(f"{command.name}: could not be written: {_why(error)}"))
             except EslProtocolError as error:
@@ -200,35 +220,29 @@ class EslClient(InboundESL):  # type: ignore[misc]
                 # Killed, or timed out from outside, with half a command written: the next would be glued to it.
                 self._lose(EslConnectionLost(f"{command.name}: interrupted while it was written"))
                 raise
-        return ticket, reply
+        return ticket
 
-    def _await_reply(
-        self, pending: tuple[Ticket, AsyncResult[str | EslError]], command: Command, timeout_s: float | None
-    ) -> str:
-        ticket, reply = pending
-        patience = self._command_timeout_s if timeout_s is None else timeout_s
-        unanswered_before = self._unanswered
+    def _doubt(self) -> None:
+        """A reply is overdue: have the node say a word again, unless it was asked already."""
+        if not self._doubting and self.lost_because is None:
+            self._doubting = True
+            self._supervisor.spawn(f"esl.echo {self.host}:{self.port}", self._ask_for_echo)
+
+    def _ask_for_echo(self) -> None:
         try:
-            reply.wait(patience)
+            self.command(Echo(new_uuid()), ECHO_TIMES * self._command_timeout_s)
+        except CommandTimeout:
+            self._lose(EslConnectionLost(f"{self.host}:{self.port} answers no commands any more"))
+        except EslError as error:
+            log.info("esl_echo_ended", node=f"{self.host}:{self.port}", error=str(error))
         finally:
-            # Whatever ended the wait, a kill or somebody else's timeout included: the late reply is not the next's.
-            ticket.abandoned = not reply.ready()
-        if ticket.abandoned:
-            if patience >= self._command_timeout_s:
-                if unanswered_before and self._unanswered:
-                    self._lose(EslConnectionLost(f"{self.host}:{self.port} answers no commands any more"))
-                self._unanswered = True
-            raise CommandTimeout(f"{command.name}: no reply within {patience:g} s")
-        self._unanswered = False
-        outcome = reply.get()
-        if isinstance(outcome, EslError):
-            raise outcome
-        return outcome or ""
+            self._doubting = False
 
     def receive_events(self) -> None:
         """The reader: until the connection ends."""
         try:
-            self._read()
+            self._transport.read(self._take)
+            self._lose(EslConnectionLost(f"{self.host}:{self.port} closed the connection"))
         except EslError as error:
             self._lose(error)
         except OSError as error:
@@ -248,18 +262,9 @@ class EslClient(InboundESL):  # type: ignore[misc]
             self._lose(rejected)
             raise rejected from error
 
-    def _read(self) -> None:
-        sock = self.sock
-        if sock is None:
-            return
-        since = self._clock.monotonic()
-        while data := sock.recv(READ_BYTES):
-            for message in self._session.receive_data(data):
-                self._hand_on(message)
-            if self._clock.monotonic() - since > READ_BUDGET_S:
-                gevent.sleep(READ_PAUSE_S)
-                since = self._clock.monotonic()
-        raise EslConnectionLost(f"{self.host}:{self.port} closed the connection")
+    def _take(self, data: bytes) -> None:
+        for message in self._session.receive_data(data):
+            self._hand_on(message)
 
     def _hand_on(self, message: Outward) -> None:
         match message:
@@ -284,28 +289,16 @@ class EslClient(InboundESL):  # type: ignore[misc]
             return
         self.lost_because = error
         self.connected = False
-        if self.sock is not None:
-            with contextlib.suppress(OSError):
-                self.sock.shutdown(plain_socket.SHUT_RDWR)
-            self.sock.close()
+        self._transport.close()
         failure = error if isinstance(error, (EslConnectionLost, EslAuthRejected)) else EslConnectionLost(str(error))
         self._session.fail_all(failure)
         self._greeted.set()
         self.lost.set()
 
 
-def _keep_alive(sock: socket.socket) -> None:
-    sock.setsockopt(plain_socket.IPPROTO_TCP, plain_socket.TCP_NODELAY, 1)
-    sock.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_KEEPALIVE, 1)
-    for name, value in KEEPALIVE:
-        option = getattr(plain_socket, name, None)
-        if option is not None:
-            sock.setsockopt(plain_socket.IPPROTO_TCP, option, value)
-
-
 def _why(error: BaseException) -> str:
     if isinstance(error, UnicodeError):
         return "the host is no valid name"
-    if isinstance(error, gevent.Timeout) or (isinstance(error, OSError) and error.errno == errno.ETIMEDOUT):
+    if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT:
         return "timed out"
     return getattr(error, "strerror", None) or str(error)

@@ -172,6 +172,23 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Echo:
+    """`api echo <word>`: the node says the word again, so its reply can be told from every other."""
+
+    word: str
+
+    def __post_init__(self) -> None:
+        _uuid("word", self.word)
+
+    @property
+    def name(self) -> str:
+        return "api echo"
+
+    def encode(self) -> bytes:
+        return f"api echo {self.word}\n\n".encode()
+
+
+@dataclass(frozen=True, slots=True)
 class Exit:
     """`exit`: FreeSWITCH says goodbye and closes."""
 

@@ -1,8 +1,10 @@
 """One event-socket conversation without its socket: bytes in, messages out, replies matched to commands. Pure.
 
 Replies come in the order of the commands, so a queue of tickets matches them; a command that was given up
-leaves its ticket in the queue, so that its late reply meets the ticket and not the next command. Jobs are matched
-by their own uuid, whenever they end. No clock, no socket, no lock: the shell has them.
+leaves its ticket in the queue, so that its late reply meets the ticket and not the next command. Where a reply names
+its command (a job's uuid, the word of an `Echo`) the place is held to it: one reply that never came would send all that
+follow to the wrong commands. Jobs are matched by their own uuid, whenever they end. No clock, no socket, no lock: the
+shell has them.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from fsbridge.esl.commands import BgApi, Command
+from fsbridge.esl.commands import BgApi, Command, Echo, Line
 from fsbridge.esl.errors import CommandFailed, EslError, EslProtocolError
 from fsbridge.esl.events import (
     ApiResponse,
@@ -50,11 +52,12 @@ class JobResult:
 
 @dataclass(slots=True)
 class Ticket:
-    """A command on its way; `abandoned` once nobody waits for its reply."""
+    """A command on its way; `abandoned` once nobody waits for its reply, `answered` once it came all the same."""
 
     command: Command
     done: Done
     abandoned: bool = False
+    answered: bool = False
 
 
 @dataclass(slots=True)
@@ -73,6 +76,7 @@ class EslSession:
         self._decoder = FrameDecoder()
         self._awaiting: deque[Ticket] = deque()
         self._jobs: dict[JobUuid, JobDone] = {}
+        self._echo: str | None = None
         self.counters = Counters()
 
     @property
@@ -88,6 +92,8 @@ class EslSession:
         if len(self._awaiting) >= MAX_AWAITING:
             raise EslProtocolError(f"{MAX_AWAITING} commands without a reply")
         ticket = Ticket(command, done)
+        if isinstance(command, Echo):
+            self._echo = command.word
         self._awaiting.append(ticket)
         return command.encode(), ticket
 
@@ -124,8 +130,10 @@ class EslSession:
     def _sort(self, message: Message) -> Outward | None:
         match message:
             case CommandReply():
+                self._check_job(message.headers.get("Job-UUID"))
                 self._settle(message.text, message.ok)
             case ApiResponse(text):
+                self._check_echo(text)
                 # `-ERR` and `-USAGE` are words of the command here; an api command may also print them as data.
                 self._settle(text, True)
             case Event():
@@ -139,11 +147,29 @@ class EslSession:
                 return message
         return None
 
+    def _check_job(self, job: str | None) -> None:
+        """A reply that names a job is that job's. Raises EslProtocolError."""
+        if job is None or not self._awaiting or isinstance(self._awaiting[0].command, Line):
+            return
+        command = self._awaiting[0].command
+        if not isinstance(command, BgApi) or command.job != job:
+            raise EslProtocolError(f"a reply is missing: {command.name} was given that of another command")
+
+    def _check_echo(self, text: str) -> None:
+        """The word that was to be said again stands in its own place. Raises EslProtocolError."""
+        if self._echo is None or text.strip() != self._echo:
+            return
+        command = self._awaiting[0].command if self._awaiting else None
+        if not isinstance(command, Echo) or command.word != self._echo:
+            name = command.name if command is not None else "nobody"
+            raise EslProtocolError(f"a reply is missing: {name} was given that of another command")
+
     def _settle(self, text: str, ok: bool) -> None:
         if not self._awaiting:
             self.counters.stray_replies += 1
             return
         ticket = self._awaiting.popleft()
+        ticket.answered = True
         if ticket.abandoned:
             return
         if not ok and isinstance(ticket.command, BgApi):

@@ -88,7 +88,6 @@ class Node:
         self._client: EslClient | None = None
         self._modules: dict[tuple[int, str], bool] = {}
         self._stopping = Flag()
-        self._last_beat = 0.0
 
     @property
     def connected(self) -> bool:
@@ -198,7 +197,6 @@ class Node:
                 log.warning("node_unreachable", node=self.name, error=str(error))
             self.last_error = str(error)
             return None
-        self._last_beat = self._clock.monotonic()
         # What the node said before may be of another process: it takes calls until its next HEARTBEAT says no.
         self.health = None
         self.last_error = None
@@ -209,20 +207,23 @@ class Node:
         return client
 
     def _watch(self, client: EslClient) -> None:
+        """Until the connection is lost; a node that we have listened to in vain for too long is given up."""
         silence = self.settings.heartbeat_timeout_s
+        heard, since = client.events_seen, client.listened_s
         while not client.lost.wait(min(WATCH_INTERVAL_S, silence / 4)):
+            if client.events_seen != heard:
+                heard, since = client.events_seen, client.listened_s
             if self._stopping.is_set():
                 client.stop()  # `stop` came while the connection was being made
-            elif self._clock.monotonic() - self._last_beat > silence:
+            elif client.listened_s - since > silence:
                 log.warning("node_silent", node=self.name, seconds=silence)
-                client.stop()
+                client.stop(f"no event, not even a HEARTBEAT, for {silence:g} s")
 
     def _pause(self, failures: int) -> float:
         low, high = self._backoff_s
         return min(high, low * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)
 
     def _on_event(self, event: Event) -> None:
-        self._last_beat = self._clock.monotonic()
         if event.name == "HEARTBEAT":
             self.health = read_health(event)
         else:

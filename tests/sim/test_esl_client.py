@@ -28,7 +28,7 @@ from fsbridge.esl.errors import (
 )
 from fsbridge.esl.events import Event
 from fsbridge.esl.session import JobResult
-from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, new_uuid
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, is_uuid, new_uuid
 from fsbridge.supervise import Supervisor
 from tests.traces import loader
 from tests.unit.esl.peers import PATIENCE_S, Connection, Peer, event, eventually, printed
@@ -102,7 +102,9 @@ def result(greenlet: gevent.Greenlet[..., Any]) -> Any:
 
 
 def echo(command: str) -> bytes:
-    return printed(command)
+    """The command itself as what it prints; and what a node prints for `echo`, which the client asks in doubt."""
+    word = command.removeprefix("api echo ")
+    return printed(word if is_uuid(word) else command)
 
 
 def silence(connection: Connection) -> None:
@@ -294,7 +296,8 @@ def test_a_late_reply_does_not_go_to_the_next_command(bench: Bench) -> None:
     assert client.api("third") == "api third"
 
 
-def test_a_reply_that_never_comes_ends_the_connection_with_the_second_command(bench: Bench) -> None:
+@pytest.mark.parametrize("first", ["job", "command"])
+def test_a_reply_that_never_comes_ends_the_connection(bench: Bench, first: str) -> None:
     """All later replies would meet the wrong commands, and events would go on as if nothing were wrong."""
 
     def script(connection: Connection) -> None:
@@ -302,31 +305,63 @@ def test_a_reply_that_never_comes_ends_the_connection_with_the_second_command(be
         connection.serve(echo)
 
     client, _ = bench.connected(script, command_timeout_s=0.1)
-    job = bench.beside(lambda: client.bgapi("originate x", JOB, 30.0))
-    assert isinstance(result(job), CommandTimeout)
+    asked = bench.beside(lambda: client.bgapi("originate x", JOB, 30.0) if first == "job" else client.api("first"))
+    assert isinstance(result(asked), EslConnectionLost if first == "job" else CommandTimeout)
+    assert client.lost.wait(PATIENCE_S)
+    assert "a reply is missing" in str(client.lost_because)
+
+
+def test_a_peer_that_answers_nothing_any_more_is_given_up(bench: Bench) -> None:
+    """Whatever events it sends meanwhile."""
+
+    def script(connection: Connection) -> None:
+        while True:
+            connection.send(event("HEARTBEAT"))
+            gevent.sleep(0.01)
+
+    client, _ = bench.connected(script, command_timeout_s=0.1)
     with pytest.raises(CommandTimeout):
-        client.api("second")
-    assert client.lost.is_set()
+        client.api("first")
+    assert client.lost.wait(PATIENCE_S)
     assert "answers no commands any more" in str(client.lost_because)
+    assert client.events_seen > 5
 
 
-def test_commands_that_wait_out_the_same_silence_do_not_end_the_connection(bench: Bench) -> None:
-    """A node that is busy for a moment lets many wait at once; what was sent after it is answered again."""
+def test_a_slow_peer_keeps_its_connection(bench: Bench) -> None:
+    """Each reply comes after its caller has gone; it is its own all the same, and the word comes in its place."""
+
+    def script(connection: Connection) -> None:
+        while True:
+            command = connection.command()
+            gevent.sleep(0.0 if command.startswith("api echo") else 0.5)
+            connection.send(echo(command))
+
+    client, peer = bench.connected(script, command_timeout_s=0.3)
+    for number in range(4):
+        with pytest.raises(CommandTimeout):
+            client.api(f"c{number}")
+        eventually(lambda: client._session.pending == 0, "all late replies")
+    assert not client.lost.is_set()
+    assert any(command.startswith("api echo ") for command in peer.connections[0].commands)
+
+
+def test_a_peer_that_was_silent_for_a_moment_keeps_its_connection(bench: Bench) -> None:
+    """A node that is busy for a moment lets many wait at once; the word is asked for once, and all is well again."""
     patient = Flag()
 
     def script(connection: Connection) -> None:
-        late = [connection.command() for _ in range(5)]
+        late = [connection.command() for _ in range(6)]
         patient.wait(PATIENCE_S)
         connection.send(b"".join(map(echo, late)))
-        connection.serve(lambda command: None if command == "api again" else echo(command))
+        connection.serve(echo)
 
-    client, _ = bench.connected(script, command_timeout_s=0.2)
-    waiting = [bench.beside(lambda text=f"c{number}": client.api(text)) for number in range(5)]  # type: ignore[misc]
+    client, peer = bench.connected(script, command_timeout_s=0.2)
+    waiting = [bench.beside(partial(client.api, f"c{number}")) for number in range(5)]
     assert all(isinstance(result(each), CommandTimeout) for each in waiting)
+    eventually(lambda: len(peer.connections[0].commands) == 7, "the word")
     patient.set()
     assert client.api("after") == "api after"
-    with pytest.raises(CommandTimeout):
-        client.api("again")
+    assert [c for c in peer.connections[0].commands if c.startswith("api echo ")] == peer.connections[0].commands[6:7]
     assert not client.lost.is_set()
 
 
@@ -374,6 +409,127 @@ def test_a_command_that_must_not_be_sent_is_not(bench: Bench) -> None:
     with pytest.raises(CommandError):
         client.bgapi("status", JobUuid("no uuid"), 1.0)
     assert peer.connections[0].commands == ["auth ClueCon"]
+
+
+# --- a hub that is late ------------------------------------------------------------------------------------------
+
+
+class Prompt:
+    """A peer in a native thread: it answers at once, whatever our hub does, while `gate` is open."""
+
+    def __init__(self) -> None:
+        self._listener = monkey.get_original("socket", "socket")(plain.AF_INET, plain.SOCK_STREAM)
+        self._listener.bind(("127.0.0.1", 0))
+        self._listener.listen(1)
+        self._listener.settimeout(PATIENCE_S)
+        self.port: int = self._listener.getsockname()[1]
+        self.gate = monkey.get_original("threading", "Event")()
+        self.gate.set()
+        self.before_replies = b""
+        self.answered: list[str] = []
+        self._pool = ThreadPool(1)
+        self._pool.spawn(self._serve)
+
+    def _serve(self) -> None:
+        try:
+            sock, _ = self._listener.accept()
+        except TimeoutError:
+            return
+        sock.sendall(b"Content-Type: auth/request\n\n")
+        buffer = b""
+        with contextlib.suppress(OSError):
+            while data := sock.recv(65_536):
+                buffer += data
+                while b"\n\n" in buffer:
+                    raw, _, buffer = buffer.partition(b"\n\n")
+                    self._answer(sock, raw.decode())
+        sock.close()
+        self._listener.close()
+
+    def _answer(self, sock: plain.socket, command: str) -> None:
+        self.answered.append(command.split("\n")[0])
+        if command.startswith("bgapi"):
+            sock.sendall(b"Content-Type: command/reply\nReply-Text: +OK\n\n" + job_end(JOB, "+OK done\n"))
+        elif command.startswith("api"):
+            sock.sendall(self.before_replies + echo(command))
+        else:
+            sock.sendall(b"Content-Type: command/reply\nReply-Text: +OK\n\n")
+        self.gate.wait(PATIENCE_S)
+
+    def join(self) -> None:
+        self._pool.join()
+        self._pool.kill()
+
+
+@pytest.fixture
+def prompt(bench: Bench) -> Iterator[Prompt]:
+    peer = Prompt()
+    yield peer
+    for client in bench.clients:
+        client.stop()
+    peer.join()
+
+
+def block(seconds: float) -> None:
+    """Keep the hub from everything, as a long computation in a greenlet does."""
+    until = CLOCK.monotonic() + seconds
+    while CLOCK.monotonic() < until:
+        pass
+
+
+def block_often(over: Flag, seconds: float) -> None:
+    while not over.is_set():
+        block(seconds)
+        gevent.sleep(0.001)
+
+
+@pytest.mark.parametrize("events", [0, 400])
+def test_replies_that_lie_in_the_socket_while_the_hub_is_late(bench: Bench, prompt: Prompt, events: int) -> None:
+    """Whole command timeouts are computed away, again and again, each time the reader lets others have their turn."""
+    prompt.before_replies = event("CHANNEL_ANSWER", Unique_ID=new_uuid(), Padding="x" * 3_000) * events
+    client = bench.client(prompt.port, command_timeout_s=0.2)
+    client.connect()
+    over = Flag()
+    bench.supervisor.spawn("blocker", block_often, over, 0.3)
+    asked = [bench.beside(partial(client.api, f"c{number}")) for number in range(5)]
+    job = bench.beside(lambda: client.bgapi("originate x", JOB, 0.25))
+    with gevent.Timeout(8 * PATIENCE_S):
+        gevent.joinall([*asked, job])
+    over.set()
+    assert [greenlet.value for greenlet in asked] == [f"api c{number}" for number in range(5)]
+    assert job.value == JobResult(True, "done")
+    assert not client.lost.is_set()
+    assert not any(command.startswith("api echo") for command in prompt.answered), "there was no reason for doubt"
+
+
+def test_connecting_while_the_hub_is_late(bench: Bench, prompt: Prompt) -> None:
+    over = Flag()
+    blocker = bench.supervisor.spawn("blocker", block_often, over, 0.2)
+    client = bench.client(prompt.port, connect_timeout_s=0.15)
+    with gevent.Timeout(4 * PATIENCE_S):
+        client.connect()
+    over.set()
+    blocker.join()
+    assert client.connected
+
+
+def test_a_full_socket_that_was_emptied_while_the_hub_was_late(bench: Bench, prompt: Prompt) -> None:
+    """The peer reads again while we compute; the timer of the write fires before we are told that there is room."""
+    client = bench.client(prompt.port, command_timeout_s=0.3)
+    prompt.gate.clear()
+    client.connect()
+    socket_of(client).setsockopt(plain.SOL_SOCKET, plain.SO_SNDBUF, 4_096)
+    asked = [bench.beside(partial(client.api, "x" * 50_000, 30.0)) for _ in range(200)]
+    written = -1
+    while written != client._session.pending or not client._write_lock.locked():
+        written = client._session.pending
+        gevent.sleep(0.05)
+    prompt.gate.set()
+    block(0.4)
+    outcomes = [result(greenlet) for greenlet in asked]
+    assert client.lost_because is None
+    assert set(outcomes) == {"api " + "x" * 50_000}
+    assert not client.lost.is_set()
 
 
 # --- jobs --------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import gevent
 import pytest
 from gevent.event import Event as Flag
 
@@ -254,11 +255,44 @@ def test_it_keeps_trying_whatever_was_wrong(house: House, first: Script, reason:
 
 def test_a_silent_node_is_given_up(house: House) -> None:
     """Its end may never reach us (a cut cable): no heartbeat for long enough means gone."""
-    node, peer = house.up(heartbeat_timeout_s=0.1)
+    errors: list[str | None] = []
+
+    def script(connection: Connection) -> None:
+        errors.append(house.nodes[0].last_error)
+        good(connection)
+
+    node, peer = house.up(script, heartbeat_timeout_s=0.1)
     eventually(lambda: "up 2" in house.told, "the second connection")
     assert house.told[:3] == ["up 1", "down 1", "up 2"]
     assert peer.connections[0].commands[-1] == "exit"
     assert node.epoch >= 2
+    assert errors[1] == "no event, not even a HEARTBEAT, for 0.1 s"
+
+
+def test_a_hub_that_is_late_is_not_the_nodes_silence(house: House) -> None:
+    """The heartbeats lie in the socket while we compute; none of that time is the node's."""
+
+    def script(connection: Connection) -> None:
+        connection.log_in()
+        beats = house.supervisor.spawn("beats", beat, connection)
+        try:
+            connection.serve(accept)
+        finally:
+            beats.kill()
+
+    def beat(connection: Connection) -> None:
+        while True:
+            connection.send(heartbeat())
+            gevent.sleep(0.02)
+
+    node, _ = house.up(script, heartbeat_timeout_s=0.5)
+    for _ in range(5):
+        until = CLOCK.monotonic() + 0.7
+        while CLOCK.monotonic() < until:
+            pass
+        gevent.sleep(0.001)
+    eventually(lambda: node.health, "a heartbeat")
+    assert house.told == ["up 1"]
 
 
 def test_a_node_that_takes_us_and_drops_us_is_not_hammered(house: House) -> None:

@@ -93,6 +93,7 @@ def test_a_channel_shows_as_a_row_of_the_recorded_columns_and_as_a_dump() -> Non
         ("show registrations", "-USAGE: show channels|calls [count] as json\n"),
         ("global_getvar switchname", "fs-sim-1"),
         ("global_getvar nothing", "-ERR no reply\n"),
+        ("echo one two", "one two"),
         ("hash select/r/k", "-ERR no reply\n"),
         ("hash insert/r/k/a/b", "+OK\n"),
         ("hash delete/r/k", "-ERR Not found\n"),

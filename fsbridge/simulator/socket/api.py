@@ -68,6 +68,10 @@ def _version(node: Node, argument: str) -> str:
     return f"FreeSWITCH Version {FULL_VERSION} ({_BUILD})\n"
 
 
+def _echo(node: Node, argument: str) -> str:
+    return argument
+
+
 def _global_getvar(node: Node, argument: str) -> str:
     if not argument:
         return "".join(f"{name}={value}\n" for name, value in node.globals.items())
@@ -278,6 +282,7 @@ def _xml(text: str) -> str:
 
 
 _COMMANDS: dict[str, Callable[[Node, str], str]] = {
+    "echo": _echo,
     "fsctl": _fsctl,
     "global_getvar": _global_getvar,
     "hash": _hash,

@@ -14,6 +14,7 @@ from fsbridge.esl.commands import (
     Auth,
     BgApi,
     Command,
+    Echo,
     Execute,
     Exit,
     Filter,
@@ -73,6 +74,7 @@ WORDS: dict[str, Callable[[str], Command]] = {
         ),
         (Filter("Event-Name", "HEARTBEAT"), b"filter Event-Name HEARTBEAT\n\n", "filter"),
         (Line("noevents"), b"noevents\n\n", "noevents"),
+        (Echo(JOB), f"api echo {JOB}\n\n".encode(), "api echo"),
         (Exit(), b"exit\n\n", "exit"),
         (kill(CHANNEL, "USER_BUSY"), f"api uuid_kill {CHANNEL} USER_BUSY\n\n".encode(), "api uuid_kill"),
         (

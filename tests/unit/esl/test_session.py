@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fsbridge.esl import session as module
-from fsbridge.esl.commands import Api, BgApi, Line
+from fsbridge.esl.commands import Api, BgApi, Echo, Line, Subscribe
 from fsbridge.esl.errors import CommandFailed, EslConnectionLost, EslError, EslProtocolError
 from fsbridge.esl.events import AuthRequest, Disconnect, Event
 from fsbridge.esl.session import EslSession, JobResult, Ticket, read_job
@@ -208,3 +208,59 @@ def test_replies_keep_to_their_commands_in_every_order(moves: list[str]) -> None
             peer.receive(job_end(JOB, "+OK"))
     assert all(outcome == f"+OK {command}" for command, outcome in peer.told)
     assert peer.session.pending == len(tickets) - replied
+
+
+# --- replies that name their command ---------------------------------------------------------------------------
+
+WORD = "8b6a4e29-6c1f-4a8e-9f70-9c83b3c6f2b1"
+OTHER_JOB = JobUuid("0e2b4a55-1d0c-4f5e-8a55-6a6f6f1f9b11")
+
+
+def test_a_word_in_its_own_place_says_that_no_reply_is_missing() -> None:
+    peer = Peer()
+    peer.send("slow").abandoned = True
+    peer.session.send(Echo(WORD), lambda outcome: peer.told.append(("echo", outcome)))
+    peer.receive(printed("at last") + printed(WORD))
+    assert peer.told == [("echo", WORD)]
+
+
+def test_a_word_in_anothers_place_says_that_a_reply_is_missing() -> None:
+    peer = Peer()
+    peer.send("never answered").abandoned = True
+    peer.session.send(Echo(WORD), lambda outcome: peer.told.append(("echo", outcome)))
+    with pytest.raises(EslProtocolError, match="a reply is missing: never was given that of another command"):
+        peer.receive(printed(WORD))
+    assert peer.told == []
+
+
+def test_a_word_said_to_nobody() -> None:
+    peer = Peer()
+    peer.session.send(Echo(WORD), lambda outcome: peer.told.append(("echo", outcome)))
+    peer.receive(printed(WORD))
+    with pytest.raises(EslProtocolError, match="nobody was given"):
+        peer.receive(printed(WORD))
+
+
+def test_a_node_that_knows_no_echo_answers_in_its_place_all_the_same() -> None:
+    peer = Peer()
+    peer.session.send(Echo(WORD), lambda outcome: peer.told.append(("echo", outcome)))
+    peer.receive(printed("-ERR echo Command not found!\n"))
+    assert peer.told == [("echo", "-ERR echo Command not found!\n")]
+
+
+def test_a_jobs_reply_in_anothers_place_says_that_a_reply_is_missing() -> None:
+    def named(job: str) -> bytes:
+        return f"Content-Type: command/reply\nReply-Text: +OK Job-UUID: {job}\nJob-UUID: {job}\n\n".encode()
+
+    peer = Peer()
+    peer.session.send(BgApi("originate x", JOB), lambda outcome: peer.told.append(("first", outcome)))
+    with pytest.raises(EslProtocolError, match="bgapi originate was given that of another"):
+        peer.receive(named(OTHER_JOB))
+    other = Peer()
+    other.session.send(Subscribe(("HEARTBEAT",)), lambda outcome: other.told.append(("event", outcome)))
+    with pytest.raises(EslProtocolError, match="event was given that of another"):
+        other.receive(named(JOB))
+    own = Peer()
+    own.session.send(BgApi("originate x", JOB), lambda outcome: own.told.append(("bgapi", outcome)))
+    own.receive(named(JOB))
+    assert own.told == [("bgapi", f"+OK Job-UUID: {JOB}")]
