@@ -93,7 +93,7 @@ class SimulatorSettings:
     say_sounds: bool = True
     recordings: str = ""
     seed: int = 1
-    answer_gap: AnswerGap = NO_GAP
+    answer_gap: AnswerGap = MEASURED_GAP
     listener_queue: int = 100_000
     """Events waiting for one listener; FreeSWITCH's own bound. A listener that lost more than 500 is cut off."""
     max_listeners: int = 64

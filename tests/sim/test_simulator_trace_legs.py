@@ -24,6 +24,7 @@ from gevent.pywsgi import WSGIServer
 from fsbridge.simulator import SimulatorSettings
 from fsbridge.simulator.audio.fetcher import HttpFetcher
 from fsbridge.simulator.farends.dialplan import STOCK, Extension, parked
+from fsbridge.simulator.settings import NO_GAP
 from tests.sim.simulator_helpers import AudioServer, Client, Frame, ManualClock, simulated, wait_until
 from tests.sim.test_simulator_traces import HEADERS, Replay
 from tests.traces import loader
@@ -156,7 +157,7 @@ class LegReplay(Replay):
 
 def replay(name: str) -> tuple[LegReplay, list[Frame], list[Frame]]:
     clock = ManualClock()
-    settings = SimulatorSettings(dialplan=DIALPLAN, node="fs-node-1")
+    settings = SimulatorSettings(dialplan=DIALPLAN, node="fs-node-1", answer_gap=NO_GAP)
     with audio_over_http() as address, simulated(settings, clock) as (simulator, supervisor):
         play = LegReplay(name, AudioServer(supervisor).url, simulator)
         play.address = address

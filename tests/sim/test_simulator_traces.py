@@ -22,6 +22,7 @@ import gevent
 import pytest
 
 from fsbridge.simulator import Simulator, SimulatorSettings, parse_script
+from fsbridge.simulator.settings import NO_GAP
 from tests.sim.simulator_helpers import LOOP, AudioServer, Client, Frame, ManualClock, simulated, wait_until
 from tests.traces import loader
 
@@ -225,6 +226,7 @@ def replay(name: str, clock: ManualClock, recordings: str) -> tuple[list[Frame],
         max_sessions=2000,
         sessions_per_second=300,
         node="fs-node-1",
+        answer_gap=NO_GAP,
         # The recording's node had no sound files.
         say_sounds=name != "flow_say_speak_record",
     )
