@@ -34,6 +34,7 @@ from fsbridge.clock import Clock, SystemClock
 from fsbridge.egress.outside import Outside
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.events import Event
+from fsbridge.flow.library.checkers import Checkers
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.metrics import Metrics
 from fsbridge.model.call import Call
@@ -113,7 +114,7 @@ class Service:
             ),
             lambda name: len(self.registry.on_node(name)),
         )
-        flows = FlowLibrary(settings.flows)
+        flows = FlowLibrary(settings.flows, Checkers(), self.clock)
         limits = Limits(
             ring_s=settings.dialing.ring_timeout_s,
             originate_grace_s=settings.dialing.originate_grace_s,
@@ -178,6 +179,7 @@ class Service:
         if ended:
             log.warning("calls_ended_at_stop", calls=ended)
         self.server.stop(drain_s=2.0)
+        self.calls.flows.close()
         self.outbox.stop()
         for node in self.pool:
             node.stop()

@@ -13,7 +13,7 @@ from fsbridge.flow.document.document import parse
 from fsbridge.flow.document.errors import FlowInvalid
 from fsbridge.flow.document.model import FlowBody
 from fsbridge.flow.document.source import SourceError, read
-from fsbridge.flow.library.library import SUFFIXES
+from fsbridge.flow.library.files import SUFFIXES
 from fsbridge.simulator.farends.book_file import FarEndError, parse_script
 from fsbridge.suite.document import SuiteInvalid
 from fsbridge.suite.document import parse as parse_suite

@@ -8,7 +8,6 @@ permission of the flow (403), precondition (412, 428).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -22,13 +21,14 @@ from api.contract.flow_schemas import FlowCheck, FlowPage, render_flow
 from api.contract.routes import flow_path
 from api.contract.shapes import to_json
 from api.contract.strictjson import parse_object
-from api.http.edge import Request, Response
+from api.http.edge import Request, Response, retry_after
 from api.rest.admission import Admission, unavailable, uuid_of
 from api.rest.ports import CallService
 from fsbridge.errors import FsbridgeError
+from fsbridge.flow.document.document import version_of
 from fsbridge.flow.document.errors import FlowForeign, FlowInvalid, FlowMissing, Problem
 from fsbridge.flow.document.source import MAX_BYTES
-from fsbridge.flow.library.entry import Expected, FlowConflict, TooManyFlows
+from fsbridge.flow.library.entry import Expected, FlowBusy, FlowConflict, TooManyFlows
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId, is_uuid, new_uuid
 
@@ -104,22 +104,22 @@ class FlowHandlers:
         json = sends_json(request.header("Content-Type"))
         text = _text(request.body(MAX_BYTES), json)
         if dry:
-            return Response(200, to_json(self._try(request, text)))
+            return Response(200, to_json(self._try(request, org_id, text)))
         entry = self._ask(request, lambda: self._library.write(org_id, flow_id, text, believed, json=json))
         created = believed == Expected()
         location = (("Location", flow_path(org_id, flow_id)),) if created else ()
         return Response(201 if created else 200, to_json(render_flow(entry)), headers=(etag(entry.version), *location))
 
-    def _try(self, request: Request, text: str) -> FlowCheck:
-        faults: tuple[Problem, ...] = ()
-        try:
-            self._library.check(text)
-        except FlowInvalid as error:
-            faults = error.faults
-        except FsbridgeError as error:
-            raise unavailable(error, request) from error
-        version = hashlib.sha256(text.encode()).hexdigest()[:16]
-        return FlowCheck(valid=not faults, version=version, errors=[rendered(fault) for fault in faults])
+    def _try(self, request: Request, org_id: OrgId, text: str) -> FlowCheck:
+        def checked() -> tuple[Problem, ...]:
+            try:
+                self._library.check(org_id, text)
+            except FlowInvalid as error:
+                return error.faults
+            return ()
+
+        faults = self._ask(request, checked)
+        return FlowCheck(valid=not faults, version=version_of(text), errors=[rendered(fault) for fault in faults])
 
     def _ask(self, request: Request, work: Callable[[], T]) -> T:
         try:
@@ -134,6 +134,10 @@ class FlowHandlers:
             raise _conflict(error, request) from error
         except TooManyFlows as error:
             raise ApiError(ErrorCode.TOO_MANY_FLOWS, f"flowId: {error}") from error
+        except FlowBusy as error:
+            code = ErrorCode.RATE_LIMIT_EXCEEDED if error.own else ErrorCode.SERVICE_UNAVAILABLE
+            message = f"{error}; wait as long as Retry-After says"
+            raise ApiError(code, message, headers=(retry_after(error.retry_after_s),)) from error
         except FsbridgeError as error:
             raise unavailable(error, request) from error
 

@@ -13,7 +13,8 @@ from fsbridge.doctor.findings import Level, Notes
 from fsbridge.flow.document.errors import FlowError, FlowInvalid
 from fsbridge.flow.document.model import FlowDocument, Step
 from fsbridge.flow.document.parts import Prompted, Secret, Speak
-from fsbridge.flow.library.library import SUFFIXES, FlowLibrary
+from fsbridge.flow.library.files import SUFFIXES
+from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId, is_uuid
 from fsbridge.settings.orgs import OrgSettings
 from fsbridge.settings.whole import Settings

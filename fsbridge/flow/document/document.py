@@ -59,6 +59,13 @@ def parse(
     Without `defaults` the document is checked alone, as if the configuration provided for everything. With
     `call_variables`, names that the document does not define may come with the call and are no fault.
     """
+    return understood(text, source, defaults, call_variables=call_variables)[0]
+
+
+def understood(
+    text: str, source: str = "flow", defaults: Defaults | None = None, *, call_variables: bool = True
+) -> tuple[FlowDocument, Any]:
+    """A document, as `parse` gives it, and the plain value that its text says. Raises FlowInvalid."""
     try:
         read_source = read(text)
     except SourceError as error:
@@ -73,7 +80,17 @@ def parse(
     found = list(_meaning(body, defaults, call_variables))
     if found:
         raise FlowInvalid(*faults.told(found, read_source, source, _where))
-    return FlowDocument(body=body, version=hashlib.sha256(text.encode()).hexdigest()[:16], defaults=defaults)
+    return FlowDocument(body=body, version=version_of(text), defaults=defaults), raw
+
+
+def trusted(value: Any, version: str, defaults: Defaults) -> FlowDocument:
+    """The document that says `value`, once `understood` has found nothing wrong with it."""
+    return FlowDocument(body=FlowBody.model_validate(value), version=version, defaults=defaults)
+
+
+def version_of(text: str | bytes) -> str:
+    """A document's version: the same for the same text, whether it is valid or not."""
+    return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()[:16]
 
 
 def _where(raw: Any, path: Path) -> tuple[str | None, str]:

@@ -26,6 +26,15 @@ class TooManyFlows(FlowError):
     """The organization has as many flows as it may have."""
 
 
+class FlowBusy(FlowError):
+    """The document cannot be looked at now. `own`: because of the organization's other documents, not of others'."""
+
+    def __init__(self, message: str, retry_after_s: float, *, own: bool = False) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+        self.own = own
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What a writer believes is there: nothing (`versions` None), one of these versions, or (`any`) whatever it is."""

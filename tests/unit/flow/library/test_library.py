@@ -14,7 +14,7 @@ from gevent.pool import Group
 
 from fsbridge.flow.document.errors import FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.flow.document.source import MAX_BYTES
-from fsbridge.flow.library import library as module
+from fsbridge.flow.library import checker, files, shelf
 from fsbridge.flow.library.entry import Expected, FlowConflict, LibraryError, TooManyFlows
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId
@@ -98,7 +98,7 @@ def test_what_cannot_be_read_is_told_and_tried_again(folder: Path) -> None:
 
 
 def test_the_cache_is_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fsbridge.flow.library.library.MAX_CACHED", 2)
+    monkeypatch.setattr(shelf, "MAX_KEPT", 2_000)
     flows = library(folder)
     ids = [FlowId(f"33333333-3333-4333-8333-33333333333{number}") for number in range(3)]
     for flow in ids:
@@ -184,11 +184,11 @@ def test_nothing_invalid_is_written(folder: Path) -> None:
     flows = library(folder)
     for text in ("steps: 1", "\t:", "x" * (MAX_BYTES + 1)):
         with pytest.raises(FlowInvalid):
-            flows.check(text)
+            flows.check(ORG, text)
         with pytest.raises(FlowInvalid):
             flows.write(ORG, FLOW, text, NEW, json=False)
     assert list((folder / ORG).iterdir()) == []
-    assert flows.check(TEXT).defaults.voice == "kal"
+    assert flows.check(ORG, TEXT).defaults.voice == "kal"
 
 
 @pytest.mark.parametrize("order", [(".yml", ".json"), (".json", ".yaml")])
@@ -208,7 +208,7 @@ def test_a_file_by_hand_keeps_its_suffix(folder: Path) -> None:
 
 
 def test_every_file_of_a_flow_goes_with_it(folder: Path) -> None:
-    for suffix in module.SUFFIXES:
+    for suffix in files.SUFFIXES:
         (folder / ORG / f"{FLOW}{suffix}").write_text(TEXT)
     library(folder).delete(ORG, FLOW, Expected(any=True))
     assert list((folder / ORG).iterdir()) == []
@@ -275,13 +275,13 @@ def test_a_disk_that_refuses_is_told(folder: Path) -> None:
 
 def test_a_large_document_is_read_beside_the_hub_and_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     threads = []
-    parse = module.parse
+    parse = checker.parse
 
     def noted(text: str, *rest: Any) -> Any:
         threads.append(get_original("threading", "get_ident")())
         return parse(text, *rest)
 
-    monkeypatch.setattr(module, "parse", noted)
+    monkeypatch.setattr(checker, "parse", noted)
     (folder / ORG / f"{FLOW}.yaml").write_text(TEXT)
     flows = library(folder)
     assert flows.find(ORG, FLOW) is flows.find(ORG, FLOW)
@@ -293,7 +293,7 @@ def test_what_goes_between_two_looks_is_missing(folder: Path, monkeypatch: pytes
     path, flows = folder / ORG / f"{FLOW}.yaml", library(folder)
     path.write_text(TEXT)
     flows.find(ORG, FLOW)
-    monkeypatch.setattr(FlowLibrary, "_own", lambda self, org, flow: [path])
+    monkeypatch.setattr(files.Files, "own", lambda self, org, flow: [path])
     path.unlink()
     with pytest.raises(FlowMissing):
         flows.find(ORG, FLOW)
@@ -305,7 +305,7 @@ def test_a_folder_that_may_not_be_looked_into_makes_the_flow_unreadable(
     def refuse(*rest: Any) -> Any:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr(FlowLibrary, "_own", refuse)
+    monkeypatch.setattr(files.Files, "own", refuse)
     with pytest.raises(FlowInvalid, match="cannot be read"):
         library(folder).find(ORG, FLOW)
     with pytest.raises(LibraryError, match="Permission denied"):
