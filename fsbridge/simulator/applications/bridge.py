@@ -132,8 +132,10 @@ def _dial(node: Node, channel: Channel, dial: dialstring.Dial, dialling: _Dialli
         dial.variables.get("origination_caller_id_name", name),
         dial.variables.get("origination_caller_id_number", number),
     )
-    wanted = dial.variables.get("originate_timeout") or dial.variables.get("leg_timeout")
-    seconds = float(whole(wanted or variables.get("call_timeout", "")) or _DEFAULT_SECONDS)
+    wanted = dial.variables.get("originate_timeout") or variables.get("call_timeout", "")
+    seconds = float(whole(wanted) or _DEFAULT_SECONDS)
+    # This one has to be passed, not reached.
+    seconds = min(seconds, float((whole(dial.variables.get("leg_timeout", "")) or _DEFAULT_SECONDS) + 1))
     dialling.leg = Leg(node, dial, dialling, seconds=seconds, caller=caller, originator=channel)
     return dialling.leg.start()
 

@@ -21,12 +21,14 @@ from fsbridge.simulator.farends.script import (
     Play,
     Press,
     Record,
+    Redirect,
     Reject,
     Ring,
     Silence,
     Speak,
     Step,
     Tone,
+    Vanish,
     WaitDtmf,
 )
 from fsbridge.simulator.time.process import Body, Process
@@ -56,6 +58,14 @@ class Call(Protocol):
     def answer(self) -> None: ...
 
     def refuse(self, status: int) -> None: ...
+
+    def redirect(self, number: str) -> None:
+        """302: the call is to go to this number."""
+        ...
+
+    def vanish(self) -> None:
+        """No packet comes any more."""
+        ...
 
     def hang_up_from_far_end(self, cause: str) -> None: ...
 
@@ -174,6 +184,12 @@ class Callee:
                 raise _Gone
             case Reject(status):
                 call.refuse(status)
+                raise _Gone
+            case Redirect(number):
+                call.redirect(number)
+                raise _Gone
+            case Vanish():
+                call.vanish()
                 raise _Gone
             case NeverAnswer():
                 while True:

@@ -22,7 +22,9 @@ A script is a list of steps. A step is a word (``answer``) or a mapping with one
     record: {seconds: 60, quiet: 3}              take down what the caller says, as an answering machine does
     loop: {times: 3, steps: […]}                 without times: for ever
     hangup: CAUSE              or the word alone: NORMAL_CLEARING
+    vanish                     no word and no audio any more, as when the far end's power fails
     busy | reject: SIP STATUS  refuse the call (busy is 486); never_answer: let it ring for ever
+    redirect: NUMBER           302: somebody else is to be called; a leg that is not to be moved ends
 
 A script that ends after its answer stays on the line in silence; one that ends before it lets the line ring.
 The same steps can act as the caller of an inbound call: there `answer` waits for the answer, ``ring: SECONDS`` at most
@@ -137,6 +139,16 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirect:
+    number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vanish:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
 class NeverAnswer:
     pass
 
@@ -159,6 +171,8 @@ Step = (
     | Loop
     | HangUp
     | Reject
+    | Redirect
+    | Vanish
     | NeverAnswer
 )
 

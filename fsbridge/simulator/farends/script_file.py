@@ -20,24 +20,27 @@ from fsbridge.simulator.farends.script import (
     Play,
     Press,
     Record,
+    Redirect,
     Reject,
     Ring,
     Silence,
     Speak,
     Step,
     Tone,
+    Vanish,
     WaitDtmf,
 )
 
 MAX_STEP_SECONDS = 86_400.0
 MAX_TEXT = 1000
 _DIGITS = re.compile(r"[0-9A-Da-d*#wW]{1,64}")
+_NUMBER = re.compile(r"\+?[A-Za-z0-9_.-]{1,64}")
 _DIGIT = re.compile(r"[0-9A-Da-d*#]")
 _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,48}")
 
 _STEP_WORDS = (
     "ring, early_media, answer, play, speak, echo, silence, tone, beep, fax, dtmf, wait_dtmf, menu, listen, record, "
-    "loop, hangup, busy, reject, never_answer"
+    "loop, hangup, vanish, busy, reject, redirect, never_answer"
 )
 
 
@@ -70,6 +73,7 @@ class StepReader:
             "early_media": EarlyMedia(),
             "busy": Reject(486),
             "never_answer": NeverAnswer(),
+            "vanish": Vanish(),
         }
         if word in known:
             if value is not None:
@@ -133,6 +137,11 @@ class StepReader:
                     self.problems.append(f"{place}: must be a SIP status from 400 to 699")
                     return Reject(480)
                 return Reject(value)
+            case "redirect":
+                number = str(value)
+                if not _NUMBER.fullmatch(number):
+                    self.problems.append(f"{place}: must be a number or SIP user, in quotes")
+                return Redirect(number)
         self.problems.append(f"{place}: no such step; known are {_STEP_WORDS}")
         return None
 

@@ -102,6 +102,12 @@ class CallIn:
     def refuse(self, status: int) -> None:
         self.hang_up_from_far_end("NORMAL_CLEARING")
 
+    def redirect(self, number: str) -> None:
+        """A caller is not called, so it cannot send a call elsewhere."""
+
+    def vanish(self) -> None:
+        self.channel.lose_media()
+
     def hang_up_from_far_end(self, cause: str) -> None:
         answered = self.channel.answered
         self.channel.hang_up(

@@ -58,7 +58,10 @@ class Leg:
         caller: tuple[str, str],
         originator: Channel | None = None,
     ) -> None:
-        """seconds: how long it may ring. originator: the leg that it is placed for, by `bridge`."""
+        """seconds: how many seconds of the clock it may ring, the one that has begun counted as a whole one.
+
+        originator: the leg that it is placed for, by `bridge`.
+        """
         self._node = node
         self._dial = dial
         self._owner = owner
@@ -118,16 +121,16 @@ class Leg:
         channel.fire("CHANNEL_ORIGINATE")
         channel.set_state("CS_ROUTING")
         channel.set_state("CS_CONSUME_MEDIA")
-        self._timeout = node.scheduler.call_later(self._seconds, self._ring_out)
+        self._timeout = node.scheduler.call_later(self._seconds - node.scheduler.wall() % 1, self._ring_out)
         if dial.gateway in node.settings.dead_gateways:
             node.scheduler.call_later(FRAME_SECONDS, lambda: self.refuse(503))
         else:
             node.scheduler.call_later(FRAME_SECONDS, self._reach)
         return ""
 
-    def _reach(self) -> None:
-        """The INVITE arrives somewhere."""
-        node, user = self._node, self._dial.user
+    def _reach(self, user: str = "") -> None:
+        """The INVITE arrives somewhere; `user`: where a redirection sent it."""
+        node, user = self._node, user or self._dial.user
         if self.channel.hung_up:
             return
         extension = node.dialplan.find(user, PUBLIC)
@@ -172,6 +175,26 @@ class Leg:
     def refuse(self, status: int, cause: str = "") -> None:
         """End the call with a SIP status; `cause` is the one in the Reason header, if there is one."""
         self.channel.hang_up(cause or causes.of_status(status), by_far_end=True, status=status)
+
+    def redirect(self, number: str) -> None:
+        """302: followed, unless the leg says that it must not be (tests/traces redirect_refused, redirect_followed).
+
+        A leg of `bridge` is followed as well; a real one would run the dialplan's context `redirected`.
+        """
+        contact, variables = f"sip:{number}@127.0.0.1:5199", self.channel.variables
+        variables["sip_hangup_disposition"] = "recv_refuse"
+        if variables.get("outbound_redirect_fatal") != "true":
+            variables["sip_redirected_to"] = contact
+            self.channel.reached = number
+            self._node.scheduler.call_later(FRAME_SECONDS, lambda: self._reach(number))
+            return
+        variables["sip_redirected_to"] = variables["sip_redirect_contact_0"] = f"<{contact}>"
+        variables["sip_redirect_contact_user_0"] = number
+        variables["proto_specific_hangup_cause"] = "sip:302"
+        self.channel.hang_up("REQUESTED_CHAN_UNAVAIL", at_once=True)
+
+    def vanish(self) -> None:
+        self.channel.lose_media()
 
     def hang_up_from_far_end(self, cause: str) -> None:
         status = 0 if self.channel.answered else 480

@@ -1,8 +1,7 @@
 """`originate`: an outbound leg that runs an application once it is up.
 
 The order of events and of the result among them follows tests/traces: a refusal is reported after
-CHANNEL_HANGUP_COMPLETE, a call that rings out right after CHANNEL_HANGUP, success after CALL_UPDATE. The real
-timeout counts whole seconds of the wall clock and so fires up to a second early; this one is exact.
+CHANNEL_HANGUP_COMPLETE, a call that rings out right after CHANNEL_HANGUP, success after CALL_UPDATE.
 """
 
 from __future__ import annotations

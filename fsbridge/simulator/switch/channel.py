@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fsbridge.simulator.audio.lines import FRAME_SECONDS, RATE, Line
+from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch import variables as channel_variables
 from fsbridge.simulator.switch.execution import Execution
@@ -226,6 +227,12 @@ class Channel(ChannelState, Hooks):
         self.on_hangup()
         if not in_thread:
             self.node.scheduler.call_later(0.0 if by_far_end or at_once else FRAME_SECONDS, self.execution.unwind)
+
+    def lose_media(self) -> None:
+        """No packet comes any more: noticed only by a channel that was given a limit (tests/traces media_timeout)."""
+        seconds = whole(self.variables.get("rtp_timeout_sec", ""))
+        if seconds and self.answered:
+            self.node.scheduler.call_later(seconds, lambda: self.hang_up("MEDIA_TIMEOUT", at_once=True))
 
     def finish(self) -> None:
         """The way from CS_HANGUP to CS_DESTROY; called when the channel's thread has unwound."""

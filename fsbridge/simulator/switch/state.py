@@ -50,6 +50,8 @@ class ChannelState:
         self.hit_dialplan = False
         self.flipped = False
         """Caller and callee have changed places."""
+        self.reached = number
+        """Who answers: another than was called, after a redirection."""
         self.displayed = ""
         """The number of the leg that this one has been connected with by command."""
         self.media = False
@@ -71,7 +73,7 @@ class ChannelState:
         """The caller id as events show it now, name and number."""
         if self.displayed:
             return self.displayed, self.displayed
-        return (self.number, self.number) if self.flipped else (self.caller_name, self.caller_number)
+        return (self.reached, self.reached) if self.flipped else (self.caller_name, self.caller_number)
 
     def set_variable(self, name: str, value: str) -> None:
         """Set a variable; an empty value removes it, as in FreeSWITCH."""

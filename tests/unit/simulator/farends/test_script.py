@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fsbridge.simulator.farends import script
 from fsbridge.simulator.farends.book_file import FarEndError, default_book, load_book, parse_book, parse_script
 from fsbridge.simulator.farends.dialplan import DEFAULT, PUBLIC, Dialplan
-from fsbridge.simulator.farends.script import Answer, Loop, Play, Reject, Ring, Tone
+from fsbridge.simulator.farends.script import Answer, Loop, Play, Redirect, Reject, Ring, Tone, Vanish
 from fsbridge.simulator.faults import Faults
 from fsbridge.simulator.legs import dialstring
 from fsbridge.simulator.switch import causes
@@ -70,6 +70,8 @@ def test_steps_are_read() -> None:
             "fax",
             "hangup",
             {"listen": None},
+            {"redirect": "+15550100001"},
+            "vanish",
         ],
     ).steps
     assert steps[:2] == (Ring(2.0), Answer())
@@ -78,6 +80,7 @@ def test_steps_are_read() -> None:
     assert steps[3] == Tone((440.0, 480.0), 1.0, -20.0)
     assert isinstance(steps[4], Loop)
     assert steps[5] == Reject(486)
+    assert steps[-2:] == (Redirect("+15550100001"), Vanish())
 
 
 @pytest.mark.parametrize(
@@ -103,6 +106,8 @@ def test_steps_are_read() -> None:
         ([{"loop": {"steps": ["answer"]}}], "loop: would turn without time passing"),
         ([{"hangup": "because"}], "hangup: must be a hang-up cause"),
         ([{"reject": 200}], "reject: must be a SIP status from 400 to 699"),
+        ([{"redirect": "sip:a@b"}], "redirect: must be a number or SIP user"),
+        ([{"vanish": 3}], "vanish: takes no value"),
         ([{"speak": " "}], "speak: must be a text of at most 1000 characters"),
         ([{"speak": "x" * 1001}], "speak: must be a text of at most 1000 characters"),
         ([{"echo": "long"}], "echo: must be seconds"),
