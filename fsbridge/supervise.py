@@ -8,6 +8,7 @@ non-zero exit code). `stop` kills what is left and waits for it, with a deadline
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
 import gevent
@@ -56,6 +57,8 @@ class Supervisor:
         greenlet: gevent.Greenlet[..., Any] = gevent.Greenlet(self._run, name, essential, body)
         self._group.add(greenlet)
         if seconds > 0:
+            # It counts from the loop's idea of now, which is old when the hub was busy: the timer would fire early.
+            gevent.get_hub().loop.update_now()
             greenlet.start_later(seconds)
         else:
             greenlet.start()
@@ -75,6 +78,23 @@ class Supervisor:
 def run_in_thread(pool: ThreadPool, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run `function` in a native thread and wait for it without blocking the hub.
 
-    The function must be free of gevent objects and of logging: neither is safe off the hub's thread.
+    The function must be free of gevent objects and of logging: neither is safe off the hub's thread. What it raises
+    is raised here.
     """
-    return cast(T, pool.spawn(function, *args, **kwargs).get())
+    outcome = pool.spawn(_caught, function, args, kwargs).get()
+    if isinstance(outcome, _Raised):
+        raise outcome.error
+    return cast(T, outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: Exception
+
+
+def _caught(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The result or what was raised. gevent's pool would print a traceback besides handing the exception on."""
+    try:
+        return function(*args, **kwargs)
+    except Exception as error:
+        return _Raised(error)

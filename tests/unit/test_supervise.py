@@ -73,6 +73,15 @@ def test_later_and_cancelled() -> None:
     assert ran == [1]
 
 
+def test_later_is_not_sooner_when_the_hub_was_busy() -> None:
+    real_sleep = monkey.get_original("time", "sleep")
+    ran: list[float] = []
+    real_sleep(0.3)  # blocks the hub, as work does
+    began = time.monotonic()
+    Supervisor().spawn_later(0.1, "later", lambda: ran.append(time.monotonic() - began)).join(5)
+    assert ran[0] >= 0.099
+
+
 def test_stop_kills_what_is_left_and_that_is_no_failure() -> None:
     told: list[str] = []
     supervisor = Supervisor(lambda name, _: told.append(name))
@@ -114,8 +123,9 @@ def test_a_function_in_a_thread_leaves_the_hub_free() -> None:
     pool.kill()
 
 
-def test_an_exception_in_a_thread_comes_back() -> None:
+def test_an_exception_in_a_thread_comes_back(capfd: pytest.CaptureFixture[str]) -> None:
     pool = ThreadPool(1)
     with pytest.raises(ValueError, match="boom"):
         run_in_thread(pool, boom)
     pool.kill()
+    assert capfd.readouterr().err == ""  # and nothing is printed besides
