@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from gevent import monkey
 from gevent.event import AsyncResult
@@ -26,13 +26,16 @@ Resolve = Callable[[str, int], Sequence[str]]
 """A host and port to its IP addresses; raises socket.gaierror. May wait, must not block the hub."""
 
 
+_Asked: TypeAlias = "AsyncResult[Sequence[str] | Exception]"
+
+
 class Names:
     """The system's resolver for many. `lookup` runs in a native thread: it must know nothing of gevent."""
 
     def __init__(self, lookup: Resolve | None = None) -> None:
         self._lookup = lookup or _system
         self._pool = ThreadPool(THREADS)
-        self._asked: dict[tuple[str, int], AsyncResult[Sequence[str]]] = {}
+        self._asked: dict[tuple[str, int], _Asked] = {}
         self._places: dict[str, BoundedSemaphore] = {}
 
     def resolver(self, share: str = "") -> Resolve:
@@ -43,29 +46,45 @@ class Names:
         asked = self._asked.get((host, port)) or self._ask(share, host, port)
         if not asked.wait(LOOKUP_S) and not asked.ready():
             raise _too_late()
-        return cast(Sequence[str], asked.get(block=False))
+        found = asked.get(block=False)
+        if isinstance(found, Exception):
+            raise found
+        return cast(Sequence[str], found)
 
-    def _ask(self, share: str, host: str, port: int) -> AsyncResult[Sequence[str]]:
+    def _ask(self, share: str, host: str, port: int) -> _Asked:
+        key = (host, port)
         places = self._places.setdefault(share, BoundedSemaphore(NAMES_OF_ONE)) if share else None
         if places is not None and not places.acquire(timeout=LOOKUP_S):
             raise _too_late()
-        key = (host, port)
-        try:
-            asked = self._asked.get(key)  # somebody may have asked for it while we waited for a place
-            if asked is None:
-                asked = self._asked[key] = self._pool.spawn(self._lookup, host, port)
-                held, places = places, None
-                asked.rawlink(lambda _: self._answered(key, held))
-            return asked
-        finally:
+        asked = self._asked.get(key)  # somebody may have asked for it while we waited for a place
+        if asked is not None:
             if places is not None:
                 places.release()
+            return asked
+        asked = self._asked[key] = AsyncResult()
 
-    def _answered(self, key: tuple[str, int], held: BoundedSemaphore | None) -> None:
-        # Only now: who asked may have lost patience long ago, the thread has been busy all the same.
-        del self._asked[key]
-        if held is not None:
-            held.release()
+        def answered(found: Sequence[str] | Exception) -> None:
+            # Only now: who asked may have lost patience long ago, the thread has been busy all the same.
+            del self._asked[key]
+            if places is not None:
+                places.release()
+            asked.set(found)
+
+        try:
+            looking = self._pool.spawn(_answer, self._lookup, host, port)  # waits for a thread
+        except BaseException:
+            answered(_too_late())
+            raise
+        looking.rawlink(lambda done: answered(cast(Sequence[str] | Exception, done.get(block=False))))
+        return asked
+
+
+def _answer(lookup: Resolve, host: str, port: int) -> Sequence[str] | Exception:
+    """What is found, or what is wrong: gevent's pool prints a traceback of what a thread raises."""
+    try:
+        return lookup(host, port)
+    except Exception as error:
+        return error
 
 
 def _system(host: str, port: int) -> list[str]:

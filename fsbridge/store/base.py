@@ -101,7 +101,7 @@ class Store(Protocol):
         """Keep a delivery for another try."""
 
     def ping(self) -> None:
-        """Raise StoreError unless the store can be written."""
+        """Raise StoreError unless the store can be written, and will be for a while."""
 
     def close(self) -> None:
         """Flush and let go of the files."""

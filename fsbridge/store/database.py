@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,7 +21,7 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from fsbridge.store.base import StoreError
-from fsbridge.store.file import close_file, explain, open_file
+from fsbridge.store.file import check_space, close_file, explain, open_file
 from fsbridge.supervise import run_in_thread
 
 T = TypeVar("T")
@@ -68,6 +69,13 @@ class Database:
             raise explain(self._path, job.outcome) from job.outcome
         return cast(T, job.outcome)
 
+    def check_space(self) -> None:
+        """Raise StoreError while the disk has hardly any room left."""
+        try:
+            run_in_thread(self._pool, check_space, self._path)
+        except OSError as error:
+            raise explain(self._path, error) from error
+
     def close(self) -> None:
         """Let work in progress end, then let go of the file; a second time does no harm."""
         if self._closed:
@@ -107,15 +115,17 @@ def _run(db: sqlite3.Connection, batch: list[_Job]) -> None:
             db.execute("SAVEPOINT job")
             try:
                 job.outcome = job.work(db)
-            except (sqlite3.Error, ValueError, OverflowError) as error:  # the latter: values SQLite cannot take
+            except Exception as error:
                 if not db.in_transaction:  # a full disk or an I/O error has rolled the whole batch back
                     raise
                 db.execute("ROLLBACK TO job")
                 job.outcome = error
             db.execute("RELEASE job")
         db.execute("COMMIT")
-    except sqlite3.Error as error:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
+    except Exception as error:
+        # Whatever it was, nobody may be left waiting, and nothing of the batch may be left for the next one's commit.
         for job in batch:
             job.outcome = error
+        if db.in_transaction:
+            with suppress(sqlite3.Error):
+                db.execute("ROLLBACK")

@@ -7,6 +7,8 @@ database and the key file can read the secrets; keep them apart by setting `serv
 from __future__ import annotations
 
 import os
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -54,16 +56,23 @@ def load_box(configured: str | None, data_dir: Path) -> SecretBox:
     path = data_dir / KEY_FILE
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
-        try:
-            # O_EXCL: of two processes starting at once one makes the key, the other reads it.
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return SecretBox(path.read_bytes().strip())
-        with os.fdopen(handle, "wb") as file:
-            key = Fernet.generate_key()
-            file.write(key + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        return SecretBox(key)
+        if not path.exists():
+            _make_key(path)
+        return SecretBox(path.read_bytes().strip())
     except OSError as error:
         raise StoreError(f"{path}: the key for stored secrets cannot be read or made: {error.strerror}") from error
+
+
+def _make_key(path: Path) -> None:
+    """The file whole or not at all: half a key, left by a full disk, would stop every later start."""
+    handle, draft = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)  # 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(Fernet.generate_key() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        # A link, not a renaming: of two processes starting at once one makes the key, the other reads it.
+        with suppress(FileExistsError):
+            os.link(draft, path)
+    finally:
+        os.unlink(draft)

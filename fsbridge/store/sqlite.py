@@ -141,6 +141,7 @@ class SqliteStore:
         self._write("UPDATE deliveries SET attempts = ?, next_at = ? WHERE id = ?", row)
 
     def ping(self) -> None:
+        self._database.check_space()
         self._write("INSERT OR REPLACE INTO meta VALUES ('ping', hex(randomblob(4)))")
 
     def close(self) -> None:

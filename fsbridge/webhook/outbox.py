@@ -73,6 +73,8 @@ class Outbox:
         self._under_way: set[gevent.Greenlet[..., Any]] = set()
         # Calls whose receiver said 410. Forgotten by a restart: the next try then hears 410 again.
         self._gone: OrderedDict[SessionId, None] = OrderedDict()
+        # Deliveries that are over although the store could not note it: not to be sent again, only to be noted.
+        self._over: set[str] = set()
         self._changed = Event()
         self._stopping = Event()
 
@@ -164,8 +166,8 @@ class Outbox:
         delivery = self._store.first_delivery(session_id)
         if delivery is None:
             return None
-        if session_id in self._gone:
-            self._store.delivered(delivery.id)
+        if session_id in self._gone or delivery.id in self._over:
+            self._is_over(delivery)
             return 0.0
         if not turn.timed and delivery.attempts:
             # Something new of a call whose older webhook waits in the store alone: the older one keeps its moment.
@@ -183,26 +185,36 @@ class Outbox:
         )
         match result:
             case Delivered(status):
-                self._store.delivered(delivery.id)
                 self._count("delivered")
                 self._metrics.webhook_seconds.observe(max(0.0, self._clock.monotonic() - since))
                 facts.info("webhook_delivered", status=status)
             case Gone():
                 self._remember_gone(delivery.session_id)
-                self._store.delivered(delivery.id)
                 self._count("gone")
                 facts.warning("webhook_gone", detail="410: nothing more of this call is sent")
             case Retry(reason, retry_after_s):
                 wait_s = next_pause(attempts, self._settings.retry_delays_s, retry_after_s, self._random())
                 if wait_s is not None:
-                    self._store.postpone(delivery.id, attempts, self._clock.wall() + wait_s)
                     self._count("retry")
                     facts.warning("webhook_failed", reason=reason, again_in_s=round(wait_s, 1))
-                    return wait_s
-                self._store.delivered(delivery.id)
+                    return self._postpone(delivery, attempts, wait_s)
                 self._count("given_up")
                 facts.error("webhook_given_up", reason=reason)
+        self._is_over(delivery)
         return 0.0
+
+    def _is_over(self, delivery: Delivery) -> None:
+        self._over.add(delivery.id)
+        self._store.delivered(delivery.id)
+        self._over.discard(delivery.id)
+
+    def _postpone(self, delivery: Delivery, attempts: int, wait_s: float) -> float:
+        try:
+            self._store.postpone(delivery.id, attempts, self._clock.wall() + wait_s)
+        except StoreError as error:
+            # The pause holds all the same; only the try is not counted.
+            log.error("webhook_store_failed", session_id=delivery.session_id, error=str(error), again_in_s=wait_s)
+        return wait_s
 
     def _remember_gone(self, session_id: SessionId) -> None:
         self._gone[session_id] = None

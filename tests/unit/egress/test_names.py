@@ -9,27 +9,26 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent import monkey
 from gevent.pool import Group
 
 from fsbridge.egress import names as module
 from fsbridge.egress.names import NAMES_OF_ONE, Names
-from tests.unit.webhook.helpers import until
+from tests.unit.webhook.helpers import Gate, until
 
 pytestmark = pytest.mark.unit
 
 
 class Servers:
-    """Names under `dead.` are never answered until `go`; `asked` counts the look-ups, in the native threads."""
+    """Names that begin with dead are not answered until the gate is opened; `asked` are all look-ups."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.go: Any = monkey.get_original("threading", "Event")()
+        self.gate = Gate()
 
     def __call__(self, host: str, port: int) -> Sequence[str]:
         self.asked.append(host)
         if host.startswith("dead"):
-            self.go.wait(20)
+            self.gate.wait(20)
             raise socket.gaierror(socket.EAI_AGAIN, "no answer")
         return [f"192.0.2.{port}"]
 
@@ -38,7 +37,7 @@ class Servers:
 def servers() -> Any:
     found = Servers()
     yield found
-    found.go.set()
+    found.gate.open()
 
 
 def test_the_systems_own() -> None:
@@ -55,7 +54,7 @@ def test_one_organizations_dead_names_leave_the_others_theirs(servers: Servers) 
     assert names.resolver("two")("good.example", 7) == ["192.0.2.7"]
     assert names.resolver()("good.example", 8) == ["192.0.2.8"]
     assert len([host for host in servers.asked if host.startswith("dead")]) == NAMES_OF_ONE
-    servers.go.set()
+    servers.gate.open()
     tasks.join(timeout=10)
     assert not tasks
     assert names.resolver("one")("good.example", 9) == ["192.0.2.9"]
@@ -66,7 +65,7 @@ def test_a_name_that_is_being_asked_is_waited_for(servers: Servers) -> None:
     for n in range(20):
         tasks.spawn(_try, names, f"org{n}", "dead.example")
     until(lambda: servers.asked == ["dead.example"], "asked once")
-    servers.go.set()
+    servers.gate.open()
     tasks.join(timeout=10)
     assert servers.asked == ["dead.example"]
     _try(names, "one", "dead.example")  # what was answered is not remembered: the next look is a new one
@@ -80,7 +79,7 @@ def test_who_loses_patience_keeps_the_place_until_the_thread_is_free(servers: Se
     tasks.join(timeout=5)
     with pytest.raises(gevent.Timeout), gevent.Timeout(0.05):
         names.resolver("one")("good.example", 1)
-    servers.go.set()
+    servers.gate.open()
     assert names.resolver("one")("good.example", 1) == ["192.0.2.1"]
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +17,16 @@ from cryptography.fernet import Fernet
 from gevent import monkey
 from gevent.pool import Group
 
+from fsbridge.model.call import Call
 from fsbridge.model.notice import Notice
 from fsbridge.store import database, file
 from fsbridge.store.base import StoreError
 from fsbridge.store.schema import SCHEMA_VERSION
 from fsbridge.store.secrets import SecretBox
 from fsbridge.store.sqlite import SqliteStore
+from fsbridge.webhook.payload import event_delivery
 from tests.unit.store.test_sqlite import owed
-from tests.unit.webhook.helpers import answered, webhook_call
+from tests.unit.webhook.helpers import Gate, answered, completed, webhook_call
 
 pytestmark = pytest.mark.unit
 
@@ -79,10 +83,10 @@ def test_many_at_once_share_commits(store: SqliteStore, monkeypatch: pytest.Monk
 
 
 def test_a_killed_caller_leaves_nobody_waiting(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, go = database._serve, monkey.get_original("threading", "Event")()
+    real, gate = database._serve, Gate()
 
     def held(*args: object) -> None:
-        go.wait(5)
+        gate.wait(5)
         real(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(database, "_serve", held)
@@ -91,7 +95,7 @@ def test_a_killed_caller_leaves_nobody_waiting(store: SqliteStore, monkeypatch: 
     gevent.sleep(0.01)
     leader.kill()
     last = Group().spawn(store.save, calls[2])
-    go.set()
+    gate.open()
     gevent.joinall([follower, last], raise_error=True, timeout=5)
     assert follower.ready()
     assert last.ready()
@@ -120,24 +124,115 @@ def test_a_slow_disk_does_not_stop_the_hub(store: SqliteStore, monkeypatch: pyte
 # --- what can be wrong with the files ------------------------------------------------------------------
 
 
+@contextmanager
+def full(store: SqliteStore) -> Iterator[None]:
+    """SQLite's own limit gives the same error as a full file system."""
+    pages = store._database.do(lambda db: db.execute("PRAGMA page_count").fetchone()[0])
+    store._database.do(lambda db: db.execute(f"PRAGMA max_page_count = {pages}") and None)
+    try:
+        yield
+    finally:
+        store._database.do(lambda db: db.execute("PRAGMA max_page_count = 100000") and None)
+
+
+@contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """The kernel lets no file grow beyond that many bytes, as on a disk that is full or fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def big(letter: str) -> str:
+    return letter * 50_000
+
+
 def test_a_full_disk_is_told_and_outlived(store: SqliteStore) -> None:
-    # SQLite's own limit gives the same error as a full file system.
-    store._database.do(lambda db: db.execute("PRAGMA max_page_count = 30") and None)
-    big = replace(webhook_call(), failure_detail="x" * 20_000)
-    kept = []
+    kept = answered(webhook_call())
+    store.save(kept, owed(kept, Notice.ANSWERED))
+    changed = replace(completed(kept), failure_detail=big("x"))
+    event = event_delivery(kept, "e", big("y"), "e", 100.0)
+    assert event is not None
+    with full(store):
+        for write in (
+            lambda: store.save(changed, owed(changed, Notice.COMPLETED, prefix="z")),
+            lambda: store.save(replace(changed, session_id=webhook_call().session_id)),
+            lambda: store.owe(event),
+            lambda: store.save_timeline(kept.session_id, big("z")),
+        ):
+            with pytest.raises(StoreError, match=r"disk is full; free space"):
+                write()
+    assert store.unfinished() == [kept]  # neither the change nor its webhook
+    assert store.timeline(kept.org_id, kept.session_id) is None
+    told = []
+    while (first := store.first_delivery(kept.session_id)) is not None:
+        told.append(first.seq)
+        store.delivered(first.id)
+    assert told == [1]
+    store.save(changed, owed(changed, Notice.COMPLETED))
+    assert store.get(kept.org_id, kept.session_id) == changed
 
-    def fill() -> None:
-        for _ in range(50):
-            call = replace(big, session_id=webhook_call().session_id)
+
+def test_on_a_full_disk_each_call_of_a_batch_is_kept_or_refused(store: SqliteStore) -> None:
+    calls = [replace(webhook_call(), failure_detail=big("x")) for _ in range(20)]
+    refused: list[str] = []
+
+    def keep(call: Call) -> None:
+        try:
             store.save(call)
-            kept.append(call.session_id)
+        except StoreError:
+            refused.append(call.session_id)
 
+    with full(store):
+        tasks = Group()
+        for call in calls:
+            tasks.spawn(keep, call)
+        tasks.join(timeout=10, raise_error=True)
+    assert refused
+    assert {call.session_id for call in store.unfinished()} == {call.session_id for call in calls} - set(refused)
+
+
+def test_a_kernel_that_refuses_to_write(store: SqliteStore, path: Path) -> None:
+    kept = webhook_call()
+    store.save(kept)
+    with small_files(path.with_name(f"{path.name}-wal").stat().st_size), pytest.raises(StoreError, match="disk"):
+        store.save(replace(webhook_call(), failure_detail=big("x")))
+    assert store.unfinished() == [kept]
+    store.save(answered(kept))
+    assert store.unfinished() == [answered(kept)]
+
+
+def test_a_store_that_cannot_be_made_leaves_nothing_that_stops_the_next_start(path: Path) -> None:
+    with small_files(4_096), pytest.raises(StoreError, match="disk"):
+        SqliteStore(path, BOX)
+    SqliteStore(path, BOX).close()
+
+
+def test_a_disk_that_will_soon_be_full_is_told_by_the_ping(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.ping()
+    monkeypatch.setattr(file, "LEAST_FREE", 2**62)
     with pytest.raises(StoreError, match="disk is full"):
-        fill()
-    assert kept
-    assert {call.session_id for call in store.unfinished()} == set(kept)
-    store._database.do(lambda db: db.execute("PRAGMA max_page_count = 100000") and None)
-    store.save(webhook_call())
+        store.ping()
+    store.save(webhook_call())  # there is room, so it is used
+
+
+def test_work_that_breaks_is_its_callers_trouble_alone(store: SqliteStore) -> None:
+    tasks, call = Group(), webhook_call()
+
+    def breaks(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM calls")
+        raise KeyError("a fault of ours")
+
+    store.save(call)
+    other = tasks.spawn(store.ping)
+    with pytest.raises(StoreError, match="a fault of ours"):
+        store._database.do(breaks)
+    tasks.join(timeout=5)
+    assert other.successful()
+    assert store.unfinished() == [call]
 
 
 def test_a_damaged_file(path: Path) -> None:

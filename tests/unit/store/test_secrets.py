@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from fsbridge.errors import ConfigError
 from fsbridge.store.base import StoreError
 from fsbridge.store.secrets import KEY_FILE, SecretBox, load_box
+from tests.unit.store.test_database import small_files
 
 pytestmark = pytest.mark.unit
 
@@ -42,6 +43,14 @@ def test_the_key_is_made_once_and_for_us_only(tmp_path: Path) -> None:
     sealed = load_box(None, folder).seal("x")
     assert load_box(None, folder).open(sealed) == "x"
     assert (folder / KEY_FILE).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_that_could_not_be_written_leaves_no_half_of_it(tmp_path: Path) -> None:
+    with small_files(5), pytest.raises(StoreError, match="cannot be read or made"):
+        load_box(None, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    load_box(None, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
 
 
 def test_a_configured_key_makes_no_file(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from gevent import monkey
 from gevent.pywsgi import WSGIServer
 
 from amd_model.verdict import Verdict
@@ -169,6 +170,22 @@ def certificate(folder: Path, name: str) -> tuple[Path, Path]:
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return cert_file, key_file
+
+
+class Gate:
+    """Shut until it is opened; for native threads, in which gevent's locks are of no use."""
+
+    def __init__(self) -> None:
+        self._lock: Any = monkey.get_original("_thread", "allocate_lock")()
+        self._lock.acquire()
+
+    def wait(self, seconds: float) -> None:
+        if self._lock.acquire(timeout=seconds):
+            self._lock.release()
+
+    def open(self) -> None:
+        if self._lock.locked():
+            self._lock.release()
 
 
 def until(condition: Callable[[], bool], what: str, seconds: float = 5.0) -> None:
