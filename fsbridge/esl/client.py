@@ -34,6 +34,7 @@ from fsbridge.esl.errors import (
     EslAuthRejected,
     EslConnectionLost,
     EslError,
+    EslNotSent,
     EslProtocolError,
 )
 from fsbridge.esl.events import AuthRequest, Disconnect, Event, RudeRejection
@@ -205,9 +206,9 @@ class EslClient(InboundESL):  # type: ignore[misc]
     def _write(self, command: Command, done: Done) -> Ticket:
         with self._write_lock:
             if self.lost_because is not None:
-                raise EslConnectionLost(f"{command.name}: the connection is lost") from self.lost_because
+                raise EslNotSent(f"{command.name}: the connection is lost") from self.lost_because
             if self.sock is None:
-                raise EslConnectionLost(f"{command.name}: not connected")
+                raise EslNotSent(f"{command.name}: not connected")
             try:
                 data, ticket = self._session.send(command, done)
                 self._transport.write(data, self._command_timeout_s)
@@ -215,7 +216,7 @@ class EslClient(InboundESL):  # type: ignore[misc]
                 self._lose(EslConnectionLost(f"{command.name}: could not be written: {_why(error)}"))
             except EslProtocolError as error:
                 self._lose(error)
-                raise EslConnectionLost(f"{command.name}: {error}") from error
+                raise EslNotSent(f"{command.name}: {error}") from error
             except BaseException:
                 # Killed, or timed out from outside, with half a command written: the next would be glued to it.
                 self._lose(EslConnectionLost(f"{command.name}: interrupted while it was written"))

@@ -3,6 +3,7 @@
 EslError
 ├── EslProtocolError     the peer sent what is not the event-socket protocol
 ├── EslConnectionLost    the socket could not be opened, or ended; what was pending is unknown
+│   └── EslNotSent       there was no connection to begin with: the command had no effect
 ├── EslAuthRejected      the password is wrong, or the ACL refuses this host
 ├── CommandTimeout       no reply in time; the command may still have an effect
 └── CommandFailed        FreeSWITCH answered -ERR: the command had no effect
@@ -24,6 +25,10 @@ class EslProtocolError(EslError):
 
 class EslConnectionLost(EslError):
     """The connection could not be opened or has ended; the effect of pending commands is unknown."""
+
+
+class EslNotSent(EslConnectionLost):
+    """There was no connection when the command was to be written; it had no effect."""
 
 
 class EslAuthRejected(EslError):

@@ -18,7 +18,7 @@ from gevent.event import Event as Flag
 from fsbridge.clock import Clock
 from fsbridge.esl.client import EslClient
 from fsbridge.esl.commands import Command, Filter, Subscribe
-from fsbridge.esl.errors import EslConnectionLost, EslError
+from fsbridge.esl.errors import CommandTimeout, EslError, EslNotSent
 from fsbridge.esl.events import Event, read_dump
 from fsbridge.esl.session import JobResult
 from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
@@ -88,6 +88,7 @@ class Node:
         self._client: EslClient | None = None
         self._modules: dict[tuple[int, str], bool] = {}
         self._stopping = Flag()
+        self._up = Flag()
 
     @property
     def connected(self) -> bool:
@@ -111,6 +112,10 @@ class Node:
         if client is not None:
             client.stop()
 
+    def wait_connected(self, seconds: float) -> bool:
+        """Whether commands can be sent, within some seconds of waiting for it."""
+        return self._up.wait(seconds)
+
     def api(self, command: str, timeout_s: float | None = None) -> str:
         """See EslClient.api."""
         return self._connection().api(command, timeout_s)
@@ -122,7 +127,11 @@ class Node:
             if len(self._modules) >= MAX_MODULES:
                 self._modules.clear()
             # Anything but a plain no counts as yes: an application that is refused says so itself.
-            self._modules[key] = self.api(f"module_exists {module}").strip() != "false"
+            try:
+                said = self.api(f"module_exists {module}")
+            except CommandTimeout:
+                return True
+            self._modules[key] = said.strip() != "false"
         return self._modules[key]
 
     def command(self, command: Command) -> str:
@@ -152,7 +161,7 @@ class Node:
     def _connection(self) -> EslClient:
         client = self._client
         if client is None:
-            raise EslConnectionLost(f"node {self.name} is not connected: {self.last_error or 'not yet'}")
+            raise EslNotSent(f"node {self.name} is not connected: {self.last_error or 'not yet'}")
         return client
 
     def _keep(self) -> None:
@@ -163,6 +172,7 @@ class Node:
                 since = self._clock.monotonic()
                 self._watch(client)
                 self._client = None
+                self._up.clear()
                 if not self._stopping.is_set():
                     log.warning("node_down", node=self.name, error=str(client.lost_because))
                 self.last_error = str(client.lost_because)
@@ -202,6 +212,7 @@ class Node:
         self.last_error = None
         self.epoch += 1
         self._client = client
+        self._up.set()
         log.info("node_up", node=self.name, connection=self.epoch)
         self._supervisor.spawn(f"node {self.name} up", self._events.on_up, self)
         return client

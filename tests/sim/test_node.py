@@ -404,3 +404,26 @@ def test_errors_of_commands_are_the_clients_own(house: House) -> None:
         node.api("status", timeout_s=0.05)
     late.set()
     assert node.api("status") == "api status"
+
+
+def test_a_node_that_is_slow_to_say_what_it_has_is_taken_to_have_it(house: House) -> None:
+    """An application that cannot be run says so itself; a question without an answer is no refusal."""
+    said = Flag()
+
+    def script(connection: Connection) -> None:
+        connection.log_in()
+
+        def answer(command: str) -> bytes:
+            if command.startswith("api module_exists"):
+                said.wait(PATIENCE_S)
+                return printed("false")
+            return printed(command.removeprefix("api echo ")) if command.startswith("api echo") else accept(command)
+
+        connection.serve(answer)
+
+    node, _ = house.up(script, command_timeout_s=0.2)
+    assert node.has_module("mod_flite")
+    said.set()
+    assert not node.has_module("mod_flite")
+    assert not node.has_module("mod_flite")
+    assert house.told == ["up 1"]

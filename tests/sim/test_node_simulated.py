@@ -36,7 +36,7 @@ JOB_S = 5.0
 class House:
     """A node of ours, connected to a simulator, and all that it told."""
 
-    def __init__(self, simulator: Simulator, **settings: Any) -> None:
+    def __init__(self, simulator: Simulator, backoff_s: tuple[float, float] = (0.01, 0.05), **settings: Any) -> None:
         self.simulator = simulator
         self.supervisor = Supervisor()
         self.events: list[Event] = []
@@ -48,7 +48,7 @@ class House:
         )
         known: dict[str, Any] = {"name": "fs1", "port": simulator.port, "command_timeout_s": 2.0}
         chosen = NodeSettings(**(known | settings))
-        self.node = Node(chosen, self.supervisor, SystemClock(), listeners, SUBSCRIPTION, (0.01, 0.05))
+        self.node = Node(chosen, self.supervisor, SystemClock(), listeners, SUBSCRIPTION, backoff_s)
         self.node.start()
         eventually(lambda: self.told, "the first connection")
 
@@ -135,9 +135,8 @@ def test_a_swallowed_command_costs_a_connection_not_the_node(simulator: Simulato
     house = House(simulator, command_timeout_s=0.2)
     try:
         simulator.faults.never_reply("api status")
-        for command in ("status", "uptime"):
-            with pytest.raises(CommandTimeout):
-                house.node.api(command)
+        with pytest.raises(CommandTimeout):
+            house.node.api("status")
         eventually(lambda: house.told == ["up 1", "down 1", "up 2"], "the way back")
         assert house.node.api("uuid_exists 11111111-1111-4111-8111-111111111111") == "false"
     finally:

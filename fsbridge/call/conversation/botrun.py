@@ -13,7 +13,7 @@ from typing import Any
 
 from fsbridge.amd import fork
 from fsbridge.call.conversation.executor import BREAK_S, Executor
-from fsbridge.esl.errors import EslError
+from fsbridge.esl.errors import CommandTimeout, EslError
 from fsbridge.esl.events import Event
 from fsbridge.flow.document import parts
 from fsbridge.flow.document.model import FlowDocument
@@ -42,6 +42,8 @@ class BotRun:
         """Fork the audio; why not, if that is known at once."""
         try:
             self.node.start_bot(self.channel, self.action)
+        except CommandTimeout:
+            pass  # it may have been done: the bot comes in time, or does not
         except (EslError, ValueError) as error:
             return Refused(f"the audio could not be streamed: {error}")
         self.deadline = now + self.action.connect_s
@@ -114,6 +116,8 @@ class BotRun:
         self._executing = ActionId(new_uuid())
         try:
             self.node.execute(self.channel, self._executing, execute.app, execute.arg)
+        except CommandTimeout:
+            pass  # it may play all the same: its completion is waited for
         except EslError:
             self._executing = None  # nothing plays, so the next may
             if self.part is not None and self._last is None:
@@ -132,6 +136,8 @@ class BotRun:
         if isinstance(last, bot.Depart):
             try:
                 self.node.execute(self.channel, ActionId(new_uuid()), last.execute.app, last.execute.arg)
+            except CommandTimeout:
+                pass  # it may have been done: where the channel has gone to, its events tell
             except EslError as error:
                 result = Refused(f"the transfer that the bot asked for was refused: {error}")
         self._end(result)

@@ -15,6 +15,9 @@ BREAK_S = 2.0
 class Executor(Protocol):
     """What a node does for a flow. Each raises EslError."""
 
+    def exists(self, channel: ChannelUuid) -> bool:
+        """Whether the node has the channel."""
+
     def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
         """Start an application on a channel."""
 

@@ -16,7 +16,7 @@ from fsbridge.call.conversation.botrun import BotRun
 from fsbridge.call.conversation.ears import Ears
 from fsbridge.call.conversation.executor import BREAK_S, Executor
 from fsbridge.call.lifecycle.inputs import FlowEnded, FlowResult
-from fsbridge.esl.errors import CommandFailed, EslError
+from fsbridge.esl.errors import CommandFailed, EslError, EslNotSent
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.model import FlowDocument
 from fsbridge.flow.interpreter import interpreter
@@ -263,10 +263,19 @@ class FlowRun:
             self.node.execute(self.channel, self.action_id, app, arg)
         except CommandFailed as error:
             return Refused(str(error))
-        except EslError as error:
-            # The command may have arrived all the same: its deadline decides, as it does for a lost completion.
+        except EslNotSent as error:
             return Refused(f"the node could not be told to {app}: {error}")
+        except EslError:
+            # It may have arrived all the same, so it must not be sent again: its completion or its deadline decides.
+            self._ask_after(self.action_id)
         return None
+
+    def _ask_after(self, action_id: ActionId) -> None:
+        def ask() -> None:
+            if not self.node.exists(self.channel):
+                self.outside.post(FlowNews(action_id, Refused("the node has no such channel any more")))
+
+        self.outside.beside("ask_after", ask)
 
     def _fetch(self, action: Fetch, action_id: ActionId) -> None:
         def exchange() -> None:
@@ -295,14 +304,15 @@ class FlowRun:
         self._breaking, self._until = True, now + BREAK_S
         leaves = isinstance(self.action, Dial) or (isinstance(self.action, Execute) and self.action.app == "conference")
         try:
-            if leaves:
-                self.node.call_back(self.channel)
-                self.driven = False
-                self.outside.called_back()
-            else:
-                self.node.break_off(self.channel)
-        except EslError:
+            (self.node.call_back if leaves else self.node.break_off)(self.channel)
+        except (CommandFailed, EslNotSent):
             self._until = now  # nothing will come of it; a channel or node that is gone tells the call so itself
+            return
+        except EslError:
+            pass  # it may have been done, so it is waited for
+        if leaves:
+            self.driven = False
+            self.outside.called_back()
 
 
 def _as_call_input(end: FlowEnd) -> FlowEnded:

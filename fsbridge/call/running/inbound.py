@@ -19,7 +19,7 @@ from fsbridge.call.running.service import CallService
 from fsbridge.call.running.switch import Placement, Switch
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.commands import kill
-from fsbridge.esl.errors import EslError
+from fsbridge.esl.errors import CommandTimeout, EslError
 from fsbridge.esl.events import Event
 from fsbridge.logs import mask_number
 from fsbridge.model.call import Call
@@ -157,7 +157,11 @@ class InboundService:
             "fsbridge_flow": call.flow_id,
         }
         written = ";".join(f"{name}={value}" for name, value in identity.items())
-        reply = node.api(f"uuid_setvar_multi {call.channel} {written}")
+        claim = f"uuid_setvar_multi {call.channel} {written}"
+        try:
+            reply = node.api(claim)
+        except CommandTimeout:
+            reply = node.api(claim)  # the same again does no harm, and says whether the caller is still there
         return None if reply.startswith("+OK") else reply.strip()[:200]
 
     def _refuse(self, node: Node, arrival: InboundCall, cause: str, reason: str) -> None:

@@ -13,6 +13,7 @@ from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.running.registry import CallRegistry
 from fsbridge.call.running.runner import CallRunner
 from fsbridge.errors import FsbridgeError
+from fsbridge.esl.errors import CommandTimeout
 from fsbridge.model.status import Phase
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,10 @@ def after_reconnect(node: str, epoch: int, registry: CallRegistry) -> int:
         asked += 1
         try:
             found = runner.switch.look(runner.call.channel)
+        except CommandTimeout as error:
+            # This one's own deadlines ask after it again; the others may still be asked.
+            log.warning("reconcile_without_answer", node=node, session_id=runner.call.session_id, error=str(error))
+            continue
         except FsbridgeError as error:
             # Lost again: the next connection asks again, and the call's own deadlines stand.
             log.warning("reconcile_interrupted", node=node, error=str(error))

@@ -37,7 +37,7 @@ from fsbridge.call.lifecycle.translate import is_hanging_up, to_input
 from fsbridge.call.running.switch import Placement, Switch
 from fsbridge.clock import Clock
 from fsbridge.errors import FsbridgeError
-from fsbridge.esl.errors import CommandFailed
+from fsbridge.esl.errors import CommandFailed, CommandTimeout
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.errors import FlowError
 from fsbridge.flow.document.model import FlowDocument
@@ -233,6 +233,8 @@ class CallRunner:
             return
         try:
             self.switch.start_tap(self.call.channel, replace(tap, ws_url=url))
+        except CommandTimeout:
+            pass  # it may have been done: the tap connects in time, or does not
         except FsbridgeError as error:
             self.post(i.TapFailed(str(error), final=True))
 

@@ -28,6 +28,9 @@ CAUSE_REALM = "fsbridge"
 JOB_GRACE_S = 15.0
 """How much longer than the phone may ring its job is waited for; the call's own deadline comes first."""
 
+RETURN_S = 5.0
+"""How long a step of a flow waits for a node whose connection was lost, before it is told that it cannot be done."""
+
 _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
 
 
@@ -122,12 +125,18 @@ class Switch:
         """End an audio tap."""
         self._reach().api(fork.stop_command(channel, name))
 
+    def exists(self, channel: ChannelUuid) -> bool:
+        """Whether the node has such a channel."""
+        return self._reach().api(f"uuid_exists {channel}").strip() != "false"
+
     def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
         """Start an application for a flow. Raises CommandFailed where the node has not what it needs.
 
-        FreeSWITCH completes a `speak` whose engine is not loaded like any other, at once and in silence.
+        A node that is away for a moment is waited for. FreeSWITCH completes a `speak` whose engine is not loaded like
+        any other, at once and in silence.
         """
         node = self._reach()
+        node.wait_connected(RETURN_S)
         engine = _tts_engine(app, arg)
         if engine is not None and not node.has_module(f"mod_{engine}"):
             raise CommandFailed(app, f"the node has no text-to-speech engine {engine!r} (mod_{engine} is not loaded)")

@@ -16,7 +16,7 @@ from fsbridge.call.conversation.executor import BREAK_S
 from fsbridge.call.conversation.flowrun import FlowNews, FlowRun, Outside
 from fsbridge.call.lifecycle.inputs import FlowResult
 from fsbridge.errors import FsbridgeError
-from fsbridge.esl.errors import CommandFailed
+from fsbridge.esl.errors import CommandFailed, CommandTimeout, EslConnectionLost, EslNotSent
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.document import parse
 from fsbridge.flow.interpreter.actions import Dial, Fetch, Fetched, OpenStream, Result
@@ -37,11 +37,16 @@ class Hand:
     did: list[str] = field(default_factory=list)
     last: str = ""
     refuses: Exception | None = None
+    has_channel: bool = True
     news: list[FlowNews] = field(default_factory=list)
     began: list[str] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     heard: list[FlowHeard] = field(default_factory=list)
     later: list[Callable[[], None]] = field(default_factory=list)
+
+    def exists(self, channel: ChannelUuid) -> bool:
+        self.did.append("exists?")
+        return self.has_channel
 
     def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
         self.did.append(f"{app} {arg}")
@@ -51,9 +56,13 @@ class Hand:
 
     def break_off(self, channel: ChannelUuid) -> None:
         self.did.append("break")
+        if self.refuses is not None:
+            raise self.refuses
 
     def call_back(self, channel: ChannelUuid) -> None:
         self.did.append("call back")
+        if self.refuses is not None:
+            raise self.refuses
 
     def start_bot(self, channel: ChannelUuid, stream: OpenStream) -> None:
         self.did.append(f"bot {stream.url}")
@@ -426,3 +435,71 @@ def test_a_bot_at_a_place_that_is_not_allowed() -> None:
     story = Story("  - {id: w, pause: 1}\n  - {id: b, stream: {url: 'wss://private.example/'}}")
     story.completes("FILE PLAYED")
     assert story.reason == "step b: stream failed: the bot's url is private"
+
+
+# --- a node that does not say whether it did what it was told ------------------------------------------------------
+
+UNSURE = [CommandTimeout("no reply"), EslConnectionLost("gone behind the command")]
+TWO = "  - {id: one, play: a.wav}\n  - {id: two, play: b.wav}"
+
+
+@pytest.mark.parametrize("error", UNSURE)
+def test_a_command_without_a_reply_is_no_refusal_and_not_sent_again(error: Exception) -> None:
+    story = Story("  - {id: w, pause: 1}\n" + TWO)
+    story.hand.refuses = error
+    story.completes("FILE PLAYED")
+    story.hand.refuses = None
+    assert story.run.ended is None
+    (ask,) = story.hand.later
+    ask()
+    assert story.hand.did[-2:] == ["playback a.wav", "exists?"]
+    assert story.hand.news == []
+    story.completes("FILE PLAYED")
+    assert story.hand.did[-1] == "playback b.wav"
+
+
+@pytest.mark.parametrize("error", UNSURE)
+def test_a_command_without_a_reply_on_a_channel_that_is_gone(error: Exception) -> None:
+    story = Story("  - {id: w, pause: 1}\n" + TWO)
+    story.hand.refuses, story.hand.has_channel = error, False
+    story.completes("FILE PLAYED")
+    story.hand.later[0]()
+    (news,) = story.hand.news
+    story.run.on_news(news, story.at)
+    assert story.reason == "step one: play failed: the node has no such channel any more"
+
+
+@pytest.mark.parametrize("error", [CommandFailed("execute playback", "-ERR no"), EslNotSent("node a is not connected")])
+def test_a_command_that_had_no_effect_is_a_refusal(error: Exception) -> None:
+    story = Story("  - {id: w, pause: 1}\n" + TWO)
+    story.hand.refuses = error
+    story.completes("FILE PLAYED")
+    assert story.run.ended is not None
+    assert str(error) in story.reason
+
+
+@pytest.mark.parametrize("error", UNSURE)
+def test_what_may_have_been_broken_off_is_waited_for(error: Exception) -> None:
+    """What is sent before its end would run inside it."""
+    story = Story("  - {id: one, bridge: {to: '+15550100001', max: 60}}\n  - {id: two, play: b.wav}")
+    story.completes()
+    story.hand.refuses = error
+    story.passes(95)
+    story.hand.refuses = None
+    assert story.hand.did[-2:] == ["call back", "away"]
+
+
+@pytest.mark.parametrize("error", UNSURE[:1])
+def test_a_bot_whose_fork_nobody_confirmed_may_come_all_the_same(error: Exception) -> None:
+    story = Story("  - {id: w, pause: 1}\n" + BOT.strip("\n"))
+    story.hand.refuses = error
+    story.completes("FILE PLAYED")
+    story.hand.refuses = None
+    story.tap("connect")
+    story.hand.refuses = error
+    story.bot(command="play", file="a.wav")
+    story.hand.refuses = None
+    story.bot(command="play", file="b.wav")
+    assert story.hand.did[-1] == "playback a.wav", "b would run inside a, which may play"
+    story.completes("FILE PLAYED")
+    assert story.hand.did[-1] == "playback b.wav"

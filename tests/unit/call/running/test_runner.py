@@ -19,7 +19,7 @@ from fsbridge.call.running.runner import MAILBOX, CallRunner, Parts
 from fsbridge.call.running.switch import Placement
 from fsbridge.clock import SystemClock
 from fsbridge.esl.dialstring import Tap
-from fsbridge.esl.errors import CommandFailed, EslConnectionLost
+from fsbridge.esl.errors import CommandFailed, EslConnectionLost, EslNotSent
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.document import parse
 from fsbridge.flow.document.errors import FlowMissing
@@ -254,7 +254,7 @@ def test_a_flow_that_is_gone_is_a_failed_start(bench: type[Bench]) -> None:
     assert (call.failure, call.failure_detail) == (FailureReason.SESSION_START_FAILED, "gone")
 
 
-@pytest.mark.parametrize("refusal", [CommandFailed("execute speak", "-ERR no"), EslConnectionLost("away")])
+@pytest.mark.parametrize("refusal", [CommandFailed("execute speak", "-ERR no"), EslNotSent("away")])
 def test_a_refused_step_breaks_the_flow(bench: type[Bench], refusal: Exception) -> None:
     at = bench(a_call())
     at.switch.refuses = refusal
