@@ -49,6 +49,9 @@ MEASURED_GAP = AnswerGap(
 and 60–130 ms, 154 at most; `park` first in 8 of 100, or after ``+OK`` by up to 130 ms."""
 
 
+SHUTDOWN_SECONDS = Spread.between(15.0, 40.0)
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatorSettings:
     """Settings of one simulated FreeSWITCH node. Times in simulated seconds.
@@ -94,6 +97,8 @@ class SimulatorSettings:
     recordings: str = ""
     seed: int = 1
     answer_gap: AnswerGap = MEASURED_GAP
+    shutdown_seconds: Spread = SHUTDOWN_SECONDS
+    """How long the event socket stays open after ``fsctl shutdown``."""
     listener_queue: int = 100_000
     """Events waiting for one listener; FreeSWITCH's own bound. A listener that lost more than 500 is cut off."""
     max_listeners: int = 64

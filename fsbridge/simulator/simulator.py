@@ -32,8 +32,15 @@ class Simulator:
     """One simulated FreeSWITCH node. `start` binds its event socket; `port` is then known."""
 
     def __init__(self, settings: SimulatorSettings, supervisor: Supervisor, clock: Clock) -> None:
+        self._settings = settings
         self._supervisor = supervisor
-        self._scheduler = Scheduler(clock, settings.speed)
+        self._clock = clock
+        self._put_together()
+
+    def _put_together(self) -> None:
+        settings, supervisor = self._settings, self._supervisor
+        self._stopped = False
+        self._scheduler = Scheduler(self._clock, settings.speed)
         self.conferences = Conferences()
         surroundings = Surroundings(
             Commands(self.conferences).run,
@@ -42,10 +49,17 @@ class Simulator:
             HttpFetcher(supervisor, self._scheduler),
         )
         self.node = Node(settings, self._scheduler, surroundings)
+        self.node.on_end = self.stop
         self._server = EventSocketServer(self.node, supervisor)
 
     def start(self) -> None:
-        """Begin to listen and let time run. Raises OSError when the address is taken."""
+        """Begin to listen and let time run. Raises OSError when the address is taken.
+
+        After `stop` it is the node started anew, at the same address: another core, which knows nothing of before.
+        """
+        if self._stopped:
+            self._settings = replace(self._settings, port=self.port)
+            self._put_together()
         self._server.start()
         self._supervisor.spawn_essential("simulator.time", self._scheduler.run)
         self._scheduler.call_later(self.node.settings.heartbeat_seconds, self._beat)
@@ -53,7 +67,8 @@ class Simulator:
             self._expect(caller, caller.after)
 
     def stop(self) -> None:
-        """Go as a node that is shut down or killed goes: connections end, no hang-up event is told."""
+        """Go as a node that is killed goes: connections end, no hang-up event is told."""
+        self._stopped = True
         self._scheduler.stop()
         self._server.stop()
         for channel in list(self.node.channels.values()):

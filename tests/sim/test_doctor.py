@@ -155,7 +155,7 @@ def test_a_gateway_through_which_no_call_gets_is_suspected(tmp_path: Path, node:
 def test_a_paused_node_with_a_module_missing(tmp_path: Path) -> None:
     modules = ("mod_sofia", "mod_dptools", "mod_commands", "mod_tone_stream")
     with simulated_node(password=PASSWORD, modules=modules, max_sessions=10) as simulator:
-        simulator.node.limits.paused = True
+        simulator.node.limits.pause()
         result = run(write(tmp_path, simulator.port), "--json")
     assert result.exit_code == 1
     assert set(findings(result, "problem")) == {"takes calls", "mod_audio_fork"}

@@ -1,4 +1,4 @@
-"""Calls on the simulator: the built-in far ends, the applications, faults by name. What no recording shows says so."""
+"""Calls on the simulator: the built-in far ends, the applications. What no recording shows says so."""
 
 from __future__ import annotations
 
@@ -430,60 +430,6 @@ def test_digits_by_command_as_if_from_the_far_end() -> None:
         b.answered("1555", A)
         assert b.client.api(f"uuid_recv_dtmf {A} 7@100").startswith("+OK")
         assert b.client.wait_event("DTMF").event["DTMF-Digit"] == "7"
-
-
-# Faults
-
-
-def test_connections_can_be_dropped_now_or_after_an_event() -> None:
-    with bench() as b:
-        b.simulator.faults.drop_after("CHANNEL_ANSWER")
-        b.originate("1555", A)
-        b.advance(2.5)
-        wait_until(lambda: b.client.ended)
-        assert b.client.events[-1].name == "CHANNEL_ANSWER"
-        assert A in b.simulator.node.channels
-        other = Client(b.simulator.port, b.supervisor).login()
-        b.simulator.faults.drop_connection()
-        wait_until(lambda: other.ended)
-
-
-def test_events_can_be_lost_delayed_and_commands_left_unanswered() -> None:
-    with bench() as b:
-        faults = b.simulator.faults
-        faults.lose_event("BACKGROUND_JOB", 2)
-        faults.lose_event("mod_audio_fork::connect_failed")
-        faults.delay_event("CHANNEL_ANSWER", 5.0)
-        b.originate("1555", A)
-        b.advance(2.5)
-        b.client.wait_event("CHANNEL_PARK")
-        assert "CHANNEL_ANSWER" not in b.client.names(A)
-        b.client.api(f"uuid_audio_fork {A} start ws://127.0.0.1:1/x mono 8k")
-        b.advance(5)
-        b.client.wait_event("CHANNEL_ANSWER")
-        names = [frame.name for frame in b.client.events]
-        assert "BACKGROUND_JOB" not in names
-        assert "mod_audio_fork::connect_failed" not in names
-        faults.never_reply("api status")
-        b.client.send("api status\n\n")
-        assert b.client.api("hostname") == "fs-sim-1"
-        assert b.client.api("status").startswith("UP")
-        faults.lose_event("HEARTBEAT")
-        faults.clear()
-        faults.pause_heartbeat()
-        b.advance(21, step=1.0)
-        assert "HEARTBEAT" not in [frame.name for frame in b.client.events]
-
-
-def test_another_uuid_and_bytes_in_pieces() -> None:
-    with bench() as b:
-        b.simulator.faults.split_bytes = 7
-        b.simulator.faults.duplicate_uuid()
-        b.originate("1555", A)
-        b.advance(2.5)
-        result = b.result(A)
-        assert result.startswith("+OK ")
-        assert A not in result
 
 
 def test_a_node_that_goes_away_takes_its_calls_along_without_a_word() -> None:

@@ -212,13 +212,6 @@ def test_speaking_to_an_unanswered_caller_is_early_media_as_in_no_trace() -> Non
         assert b.client.wait_event("CHANNEL_PROGRESS_MEDIA", Unique_ID=uuid)
 
 
-def test_a_paused_node_says_so_when_asked_as_in_no_trace() -> None:
-    with bench() as b:
-        assert b.client.api("fsctl pause_check") == "false"
-        b.client.api("fsctl pause")
-        assert b.client.api("fsctl pause_check") == "true"
-
-
 # Speech of the far end
 
 ASK = "silence_stream://500 detect:unimrcp {no-input-timeout=2000,start-input-timers=true}builtin:speech"

@@ -9,8 +9,9 @@ import pytest
 
 from fsbridge.simulator import FarEndBook, Simulator, SimulatorSettings, parse_script
 from fsbridge.simulator.legs import dialstring
+from fsbridge.simulator.socket.api import FSCTL_SYNTAX
 from fsbridge.simulator.socket.api_channel import FORK_USAGE
-from fsbridge.simulator.socket.server import MAX_BACKLOG
+from fsbridge.simulator.socket.connection import MAX_BACKLOG
 from tests.sim.simulator_helpers import Client, Frame, ManualClock, bench, simulated, wait_until
 from tests.traces import loader
 
@@ -100,7 +101,7 @@ def test_a_channel_shows_as_a_row_of_the_recorded_columns_and_as_a_dump() -> Non
         ("hash nonsense", "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/realm/key/value\n"),
         ("hash move/r/k", "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/realm/key/value\n"),
         ("fsctl sps", "+OK sessions per second: 200\n"),
-        ("fsctl nonsense", "-ERR usage: fsctl max_sessions|sps|last_sps|pause|resume [number]\n"),
+        ("fsctl nonsense", f"-ERR Invalid command\nUSAGE: {FSCTL_SYNTAX}\n"),
         ("sofia nonsense", "-USAGE: sofia status|xmlstatus [gateway <name>]\n"),
         ("sofia xmlstatus gateway nosuch", "Invalid Gateway!\n"),
         ("originate", dialstring.USAGE),
@@ -187,7 +188,7 @@ def test_heartbeat_carries_the_nodes_figures() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "before"), [({"max_sessions": 1}, ""), ({"sessions_per_second": 1}, ""), ({}, "fsctl pause")]
+    ("settings", "before"), [({"max_sessions": 1}, ""), ({"sessions_per_second": 2}, ""), ({}, "fsctl pause")]
 )
 def test_a_node_at_a_limit_or_paused_refuses_calls(settings: dict[str, int], before: str) -> None:
     with bench(**settings) as b:

@@ -18,6 +18,7 @@ from fsbridge.simulator.legs.legs import Leg
 from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.switch.bridging import connect, disconnect, tell_partner
 from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.limits import OUTBOUND
 from fsbridge.simulator.switch.node import Node
 from fsbridge.simulator.time.process import ELAPSED, HANGUP, LEG, App
 
@@ -120,7 +121,9 @@ def _answered(channel: Channel, other: Channel, dialling: _Dialling) -> App:
 
 def _dial(node: Node, channel: Channel, dial: dialstring.Dial, dialling: _Dialling) -> str:
     """Place the second leg; returns the cause when that fails at once."""
-    if not node.admits():
+    if node.closed:
+        return "CHAN_NOT_IMPLEMENTED"
+    if not node.admits(OUTBOUND):
         return "DESTINATION_OUT_OF_ORDER"
     variables = channel.variables
     if "ignore_early_media" in variables:

@@ -18,6 +18,7 @@ from fsbridge.simulator.farends.script import FarEnd
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch import variables as channel_variables
 from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.limits import INBOUND
 from fsbridge.simulator.switch.node import Message, Node
 
 _CANCELLED = 487
@@ -64,7 +65,7 @@ class CallIn:
             raise CallerGone(
                 f"{number}: the simulated dialplan has no such number; add an Extension to settings.dialplan"
             )
-        if not node.admits():
+        if not node.admits(INBOUND):
             raise CallerGone(f"{number}: the simulated node is paused or at its limits")
         self._node = node
         self._on_message = on_message

@@ -17,6 +17,7 @@ from fsbridge.simulator.legs.dialstring import Dial
 from fsbridge.simulator.legs.inbound import LoopedCall
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch.channel import Channel
+from fsbridge.simulator.switch.limits import INBOUND
 from fsbridge.simulator.switch.node import Message, Node
 from fsbridge.simulator.time.scheduler import Timer
 
@@ -135,7 +136,7 @@ class Leg:
             return
         extension = node.dialplan.find(user, PUBLIC)
         if extension is not None:
-            if node.admits():
+            if node.admits(INBOUND):
                 self._far = LoopedCall(node, self, extension)
             else:
                 self.refuse(503)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from fsbridge.simulator.legs import dialstring
 from fsbridge.simulator.legs.legs import Leg
 from fsbridge.simulator.protocol.wire import whole
+from fsbridge.simulator.switch.limits import OUTBOUND
 from fsbridge.simulator.switch.node import Node
 
 DEFAULT_TIMEOUT = 60.0
@@ -23,7 +24,10 @@ def originate(node: Node, argument: str, reply: Callable[[str], None]) -> None:
     except dialstring.DialStringInvalid as error:
         reply(error.reply)
         return
-    if not node.admits():
+    if node.closed:
+        reply("-ERR CHAN_NOT_IMPLEMENTED\n")
+        return
+    if not node.admits(OUTBOUND):
         reply("-ERR DESTINATION_OUT_OF_ORDER\n")
         return
     _Origination(node, dial, reply)

@@ -58,10 +58,14 @@ class Format(Enum):
 class Event:
     """One event: its headers in order, and its body if any. Encoded at most once in each format."""
 
-    __slots__ = ("_encoded", "_lower", "body", "headers", "name", "subclass")
+    __slots__ = ("_encoded", "_lower", "body", "headers", "name", "noise", "subclass")
 
-    def __init__(self, name: str, subclass: str, headers: Sequence[tuple[str, str]], body: str | None) -> None:
+    def __init__(
+        self, name: str, subclass: str, headers: Sequence[tuple[str, str]], body: str | None, noise: bytes = b""
+    ) -> None:
+        """noise: bytes that JSON does not allow, which are in it nevertheless."""
         self.name = name
+        self.noise = noise
         self.subclass = subclass
         self.headers = headers
         self.body = body
@@ -77,8 +81,11 @@ class Event:
     def encode(self, form: Format) -> bytes:
         encoded = self._encoded.get(form)
         if encoded is None:
-            encode = wire.plain_event if form is Format.PLAIN else wire.json_event
-            encoded = self._encoded[form] = encode(self.headers, self.body)
+            if form is Format.PLAIN:
+                encoded = wire.plain_event(self.headers, self.body)
+            else:
+                encoded = wire.json_event(self.headers, self.body, self.noise)
+            self._encoded[form] = encoded
         return encoded
 
 

@@ -7,6 +7,7 @@ Shapes held to recorded conversations with FreeSWITCH 1.11.3 (tests/traces).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -130,24 +131,24 @@ def plain_event(headers: Iterable[tuple[str, str]], body: str | None) -> bytes:
     return b"Content-Length: %d\nContent-Type: text/event-plain\n\n" % len(inner) + inner
 
 
-def json_event(headers: Iterable[tuple[str, str]], body: str | None) -> bytes:
-    """One ``text/event-json`` frame: a flat object of strings, the body under ``_body``."""
+def json_event(headers: Iterable[tuple[str, str]], body: str | None, noise: bytes = b"") -> bytes:
+    """One ``text/event-json`` frame: a flat object of strings, the body under ``_body``.
+
+    noise: raw bytes for a variable of their own; such frames are seen, though JSON forbids them.
+    """
     fields = dict(headers)
     if body is not None:
         fields["Content-Length"] = str(len(body.encode("utf-8", "surrogateescape")))
         fields["_body"] = body
     inner = json_bytes(fields)
+    if noise:
+        inner = b'%s,"variable_noise":"%s"}' % (inner[:-1], noise)
     return b"Content-Length: %d\nContent-Type: text/event-json\n\n" % len(inner) + inner
 
 
 def json_bytes(fields: dict[str, str]) -> bytes:
-    """JSON of the fields; text that is not UTF-8 is replaced, since JSON cannot hold it."""
+    """JSON of the fields; text that is not UTF-8 goes out as it is, as from FreeSWITCH."""
     try:
         return orjson.dumps(fields)
     except (orjson.JSONEncodeError, TypeError):
-        return orjson.dumps(
-            {
-                name: value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-                for name, value in fields.items()
-            }
-        )
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogateescape")

@@ -17,10 +17,17 @@ from fsbridge.simulator.socket.api_channel import CHANNEL_COMMANDS
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.switch.ground import Reply
+from fsbridge.simulator.switch.limits import BOTH
 from fsbridge.simulator.switch.node import FULL_VERSION, VERSION, Node
+from fsbridge.simulator.switch.shutdown import shut_down
 
 _BUILD = "git cc93a68 2026-08-21 14:10:14Z 64bit"
 _RULE = "=" * 97
+FSCTL_SYNTAX = (
+    "fsctl [pause [inbound|outbound]|resume [inbound|outbound]|pause_check|ready_check|shutdown [now]|max_sessions|sps|"
+    "last_sps]"
+)
+NOT_FOUND = "-ERR {} Command not found!\n"
 
 
 class Commands:
@@ -38,9 +45,11 @@ class Commands:
             originate(node, argument, reply)
         elif name == "conference":
             reply(self._conference(argument))
+        elif node.closed and name == "sofia":
+            reply(NOT_FOUND.format(name))
         else:
             command = CHANNEL_COMMANDS.get(name) or _COMMANDS.get(name)
-            reply(command(node, argument) if command is not None else f"-ERR {name} Command not found!\n")
+            reply(command(node, argument) if command is not None else NOT_FOUND.format(name))
 
     def _conference(self, argument: str) -> str:
         words = argument.split()
@@ -53,7 +62,7 @@ def _status(node: Node, argument: str) -> str:
     count = len(node.channels)
     return (
         f"UP {node.uptime_text()}\n"
-        f"FreeSWITCH (Version {VERSION} {_BUILD}) is {'paused' if node.limits.paused else 'ready'}\n"
+        f"FreeSWITCH (Version {VERSION} {_BUILD}) is {'ready' if node.ready else 'not ready'}\n"
         f"{node.limits.sessions_started} session(s) since startup\n"
         f"{count} session(s) - peak {node.limits.peak_sessions}, last 5min {node.limits.peak_sessions} \n"
         f"{node.last_rate()} session(s) per Sec out of max {node.limits.sessions_per_second}, "
@@ -89,24 +98,33 @@ def _module_exists(node: Node, argument: str) -> str:
 def _fsctl(node: Node, argument: str) -> str:
     word, _, value = argument.partition(" ")
     number = whole(value)
+    ways = frozenset({value}) if value in BOTH else BOTH
     match word:
         case "max_sessions":
             node.limits.max_sessions = node.limits.max_sessions if number is None else number
             return f"+OK max sessions: {node.limits.max_sessions}\n"
         case "sps":
-            node.limits.sessions_per_second = node.limits.sessions_per_second if number is None else number
+            node.limits.sessions_per_second = number or node.limits.sessions_per_second
             return f"+OK sessions per second: {node.limits.sessions_per_second}\n"
         case "last_sps":
             return f"+OK last sessions per second: {node.last_rate()}\n"
         case "pause_check":
-            return "true" if node.limits.paused else "false"
+            return "true" if ways <= node.limits.paused_ways else "false"
         case "pause":
-            node.limits.paused = True
+            node.limits.pause(ways)
             return "+OK\n"
         case "resume":
-            node.limits.paused = False
+            node.limits.resume(ways)
             return "+OK\n"
-    return "-ERR usage: fsctl max_sessions|sps|last_sps|pause|resume [number]\n"
+        case "ready_check":
+            return "true" if node.ready else "false"
+        case "shutdown" if value == "now":
+            node.on_end()
+            return ""
+        case "shutdown" if not value:
+            shut_down(node, node.on_end)
+            return "+OK\n"
+    return f"-ERR Invalid command\nUSAGE: {FSCTL_SYNTAX}\n"
 
 
 def _hash(node: Node, argument: str) -> str:

@@ -50,6 +50,8 @@ class Channel(ChannelState, Hooks):
         """The leg this one was placed for or is bridged with, and what that is: originator or originatee."""
         self._disposition = ""
         self.destroyed = False
+        self.reports_after: float | None = 0.0
+        """Seconds from its thread's end to its report; None: it never reports."""
         self.heard = Line()
         """What the far end plays: what taps and recordings hear."""
         self.said = Line(keep_seconds=70.0)
@@ -236,6 +238,12 @@ class Channel(ChannelState, Hooks):
 
     def finish(self) -> None:
         """The way from CS_HANGUP to CS_DESTROY; called when the channel's thread has unwound."""
+        if self.reports_after:
+            self.node.scheduler.call_later(self.reports_after, self._finish)
+        elif self.reports_after is not None:
+            self._finish()
+
+    def _finish(self) -> None:
         if self.times["bridged"]:
             self.belong_to(self)
         self.set_state("CS_HANGUP")

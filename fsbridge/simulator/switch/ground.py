@@ -22,6 +22,9 @@ from fsbridge.simulator.time.scheduler import Scheduler, Timer
 
 Reply = Callable[[str], None]
 
+_POSTPONED_SECONDS = 30.0
+"""An event that waits for another one is sent after so long without it."""
+
 
 class Listener(Protocol):
     """One authenticated event-socket connection."""
@@ -52,13 +55,16 @@ class Ground(ABC):
         self.fetcher = fetcher
         self.dialplan = Dialplan((*settings.dialplan.extensions, *settings.far_ends.extensions))
         self.limits = Limits(settings.max_sessions, settings.sessions_per_second)
-        self.faults = Faults(self.drop_listeners)
+        self.faults = Faults(self.drop_listeners, lambda seconds: self.on_cut(seconds))
+        self.on_cut: Callable[[float], None] = lambda seconds: None
+        """The connections of all listeners are to be cut, and no new one taken for so many seconds: for the server."""
         self.random = Random(settings.seed)
         self.core_uuid = str(uuid.uuid4())
         self.listeners: set[Listener] = set()
         self._sequence = 0
         self._tasks = 0
         self._held: list[Event] | None = None
+        self._postponed: list[tuple[tuple[str, str | None], Event]] = []
         self._stamp_second = -1
         self._stamps = ("", "")
         self._fixed = (
@@ -107,17 +113,42 @@ class Ground(ABC):
     ) -> None:
         """Send an event to those who want it. `first`: headers that stand before Event-Name."""
         self._sequence += 1
-        if not self.heard(name) or self.faults.loses(name, subclass):
+        if not self.heard(name):
+            return
+        treated = self.faults.treatment(name, subclass)
+        if not treated.copies:
             return
         own = headers() if callable(headers) else headers
-        event = Event(name, subclass, [*first, *self.preamble(name, subclass), *own], body)
-        delay = self.faults.delay_of(name, subclass)
-        if delay > 0:
-            self.scheduler.call_later(delay, lambda: self._send(event))
-        elif self._held is not None:
-            self._held.append(event)
-        else:
-            self._send(event)
+        all_headers = [*first, *self.preamble(name, subclass), *own]
+        event = Event(name, subclass, all_headers, "" if treated.empty else body, treated.noise)
+        for _ in range(treated.copies):
+            if treated.after:
+                self._postpone(event, treated.after)
+            elif treated.delay > 0:
+                self.scheduler.call_later(treated.delay, lambda: self._send(event))
+            elif self._held is not None:
+                self._held.append(event)
+            else:
+                self._send(event)
+
+    def _postpone(self, event: Event, other: str) -> None:
+        """Send it after the next `other` of its channel, or when that has not come for long."""
+        waiting = ((other, event.get("Unique-ID")), event)
+        self._postponed.append(waiting)
+
+        def give_up() -> None:
+            if waiting in self._postponed:
+                self._postponed.remove(waiting)
+                self._send(event)
+
+        self.scheduler.call_later(_POSTPONED_SECONDS, give_up)
+
+    def _send_postponed(self, event: Event) -> None:
+        key = event.get("Unique-ID")
+        due = [one for one in self._postponed if one[0] in ((event.name, key), (event.subclass, key))]
+        for waiting in due:
+            self._postponed.remove(waiting)
+            self._send(waiting[1])
 
     def preamble(self, name: str, subclass: str = "") -> list[tuple[str, str]]:
         """The headers that every event begins with."""
@@ -159,6 +190,8 @@ class Ground(ABC):
                 listener.deliver(event)
         if self.faults.drops_after(event.name, event.subclass):
             self.drop_listeners()
+        if self._postponed:
+            self._send_postponed(event)
 
     def drop_listeners(self) -> None:
         for listener in list(self.listeners):

@@ -61,6 +61,11 @@ class Node(Ground):
         self.hashes: dict[tuple[str, str], str] = {}
         self.globals = {"core_uuid": self.core_uuid, "hostname": settings.node, "switchname": settings.node}
         self.messages: list[Message] = []
+        self.shutting_down = False
+        self.closed = False
+        """It has no SIP any more: no call comes or goes."""
+        self.on_end: Callable[[], None] = lambda: None
+        """The node is to go: for whoever put it together."""
         self.gateway_calls: dict[str, list[int]] = {gw: [0, 0] for gw in settings.gateways + settings.dead_gateways}
 
     def run_api(self, line: str, reply: Reply = lambda output: None) -> None:
@@ -87,9 +92,14 @@ class Node(Ground):
         channel = self.channels.get(channel_uuid)
         return channel if channel is not None and not channel.hung_up else None
 
-    def admits(self) -> bool:
-        """Count one more call attempt; False when the node is paused or past one of its limits."""
-        return self.limits.admits(self.scheduler.now(), len(self.channels))
+    def admits(self, way: str) -> bool:
+        """Count one more call attempt, inbound or outbound; False when it is paused or past one of its limits."""
+        return not self.closed and self.limits.admits(self.scheduler.now(), len(self.channels), way)
+
+    @property
+    def ready(self) -> bool:
+        """Whether `status` says so; HEARTBEAT does in any case."""
+        return not (self.closed or self.limits.paused)
 
     def last_rate(self) -> int:
         return self.limits.last_rate(self.scheduler.now())
@@ -114,7 +124,7 @@ class Node(Ground):
                 ("Uptime-msec", str(int(self.scheduler.now() * 1000))),
                 ("Session-Count", str(len(self.channels))),
                 ("Max-Sessions", str(self.limits.max_sessions)),
-                ("Session-Per-Sec", str(self.limits.sessions_per_second)),
+                ("Session-Per-Sec", str(self.limits.left(self.scheduler.now()))),
                 ("Session-Per-Sec-Last", str(self.last_rate())),
                 ("Session-Per-Sec-Max", str(self.limits.peak_rate)),
                 ("Session-Per-Sec-FiveMin", str(self.limits.peak_rate)),

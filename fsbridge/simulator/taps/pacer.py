@@ -30,7 +30,8 @@ class TapPacer:
 
     def open(self, channel: Channel, request: TapRequest) -> AudioTap:
         tap = AudioTap(self, channel, request)
-        self._supervisor.spawn("simulator.tap", tap.run)
+        if not channel.node.faults.silences_tap():
+            self._supervisor.spawn("simulator.tap", tap.run)
         return tap
 
     def add(self, tap: AudioTap) -> None:

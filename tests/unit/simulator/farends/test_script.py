@@ -1,8 +1,7 @@
-"""Far-end scripts as data, and the dial strings that reach them."""
+"""Far-end scripts as data, and how they are read."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,6 @@ from fsbridge.simulator.farends import script
 from fsbridge.simulator.farends.book_file import FarEndError, default_book, load_book, parse_book, parse_script
 from fsbridge.simulator.farends.dialplan import DEFAULT, PUBLIC, Dialplan
 from fsbridge.simulator.farends.script import Answer, Loop, Play, Redirect, Reject, Ring, Tone, Vanish
-from fsbridge.simulator.faults import Faults
-from fsbridge.simulator.legs import dialstring
-from fsbridge.simulator.switch import causes
 
 pytestmark = pytest.mark.unit
 
@@ -217,49 +213,6 @@ def test_sounds_beside_a_file_are_found(tmp_path: Path) -> None:
     file.write_text("far_ends: [{name: a, match: '*', steps: [answer, {play: mine}]}]", encoding="utf-8")
     step = load_book(file).entries[0].steps[1]
     assert step == Play((str(tmp_path / "mine.wav"),))
-
-
-# Dial strings
-
-
-def test_a_dial_string_is_read_as_freeswitch_reads_it() -> None:
-    dial = dialstring.parse(
-        "{^^;a=1;b='x y;z';c=${uuid}-;novalue}{d=it\\'s}sofia/gateway/gw/+1555 &playback(a.wav) XML default"
-    )
-    assert dial.variables == {"a": "1", "b": "x y;z", "c": "-", "d": "it's"}
-    assert (dial.gateway, dial.profile, dial.target, dial.user) == ("gw", "external", "+1555", "+1555")
-    assert (dial.application, dial.application_argument) == ("playback", "a.wav")
-    assert dialstring.parse("sofia/internal/sip:bob@h:5060 &park()").user == "bob"
-
-
-@given(st.text(max_size=60))
-def test_any_dial_string_is_read_or_refused(text: str) -> None:
-    for argument in (text, f"{{{text}}}sofia/gateway/g/1 &park()", f"sofia/external/{text} &park()"):
-        with suppress(dialstring.DialStringInvalid):
-            assert dialstring.parse(argument).target
-
-
-def test_causes() -> None:
-    assert causes.of_status(486) == "USER_BUSY"
-    assert causes.of_status(499) == "NORMAL_UNSPECIFIED"
-    assert causes.q850("ORIGINATOR_CANCEL") == 16
-    assert causes.q850("SOMETHING_NEW") == 31
-    assert causes.phrase(486) == "Busy Here"
-    assert causes.phrase(499) == "Failure"
-    assert all(causes.of_status(status) in causes.CODES for status in range(400, 700))
-
-
-def test_a_fault_strikes_as_often_as_it_was_armed() -> None:
-    faults = Faults(lambda: None)
-    faults.lose_event("A", 2)
-    assert [faults.loses("A", ""), faults.loses("A", ""), faults.loses("A", "")] == [True, True, False]
-    faults.never_reply("api st")
-    assert [faults.swallows("api status"), faults.swallows("api status")] == [True, False]
-    faults.delay_event("x::y", 2.0)
-    assert faults.delay_of("CUSTOM", "x::y") == 2.0
-    assert faults.delay_of("CUSTOM", "") == 0.0
-    faults.duplicate_uuid()
-    assert [faults.takes_uuid(), faults.takes_uuid()] == [True, False]
 
 
 def test_the_example_of_the_readme_is_read() -> None:
