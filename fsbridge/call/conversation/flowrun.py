@@ -32,6 +32,8 @@ from fsbridge.flow.interpreter.actions import (
     Listen,
     OpenStream,
     Refused,
+    Rest,
+    Rested,
     Result,
     Tell,
     TimedOut,
@@ -252,6 +254,10 @@ class FlowRun:
                 return None
             case Tell(name, data):
                 return Told() if self.outside.tell(name, data) else Refused("the call has no webhookUrl to tell it to")
+            case Rest():
+                rested = FlowNews(self.action_id, Rested())
+                self.outside.beside("rest", lambda: self.outside.post(rested))
+                return None
             case OpenStream():
                 # The bot's own run keeps its times; this one is for a fault in it.
                 self._until = now + action.connect_s + action.deadline_s + 5 * BREAK_S

@@ -11,10 +11,17 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from fsbridge.flow.document.work import ANY, Work
+
 MAX_LENGTH = 500
+MAX_NUMBER = 40
+"""Characters of a text that may hold a number."""
+_WHOLES = 200
+"""What it costs to compare two lists or mappings: however large they are, they were received, which takes longer."""
 _WORDS = {"true": True, "false": False, "null": None}
 
 _ORDER: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
@@ -36,9 +43,12 @@ def check(text: str) -> set[str]:
     return names
 
 
-def evaluate(text: str, variables: Mapping[str, Any]) -> bool:
-    """Whether the condition holds. Total for a checked text: values that do not compare are unequal, unordered."""
-    return bool(_value(_parse(text), variables))
+def evaluate(text: str, variables: Mapping[str, Any], work: Work = ANY) -> bool:
+    """Whether the condition holds. Total for a checked text: values that do not compare are unequal, unordered.
+
+    Raises OutOfWork.
+    """
+    return bool(_Reading(variables, work).value(_parse(text)))
 
 
 def lookup(path: str, variables: Mapping[str, Any]) -> Any:
@@ -97,74 +107,91 @@ def _path(node: ast.expr) -> str:
             raise ExpressionError(f"{ast.unparse(node)[:60]!r} is not allowed in a condition")
 
 
-def _value(node: ast.expr, variables: Mapping[str, Any]) -> Any:
-    match node:
-        case ast.BoolOp(op=ast.And(), values=values):
-            return all(bool(_value(value, variables)) for value in values)
-        case ast.BoolOp(values=values):
-            return any(bool(_value(value, variables)) for value in values)
-        case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return not _value(operand, variables)
-        case ast.UnaryOp(operand=operand):
-            return -_value(operand, variables)
-        case ast.List(elts=items) | ast.Tuple(elts=items):
-            return [_value(item, variables) for item in items]
-        case ast.Constant(value=value):
-            return value
-        case ast.Compare(left=left, ops=ops, comparators=others):
-            return _compare(left, ops, others, variables)
-        case ast.Name(id=name) if name in _WORDS:
-            return _WORDS[name]
-        case _:
-            return lookup(_path(node), variables)
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A condition read with the variables of a run."""
 
+    variables: Mapping[str, Any]
+    work: Work
 
-def _compare(left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr], variables: Mapping[str, Any]) -> bool:
-    one = _value(left, variables)
-    for op, other in zip(ops, others, strict=True):
-        two = _value(other, variables)
-        if not _holds(op, one, two):
+    def value(self, node: ast.expr) -> Any:
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                return self.compare(left, ops, others)
+            case ast.Constant(value=value):
+                return value
+            case ast.BoolOp(op=ast.And(), values=values):
+                return all(bool(self.value(value)) for value in values)
+            case ast.BoolOp(values=values):
+                return any(bool(self.value(value)) for value in values)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return not self.value(operand)
+            case ast.UnaryOp(operand=operand):
+                return -self.value(operand)
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                return [self.value(item) for item in items]
+            case ast.Name(id=name) if name in _WORDS:
+                return _WORDS[name]
+            case _:
+                self.work.spend(1)
+                return lookup(_path(node), self.variables)
+
+    def compare(self, left: ast.expr, ops: list[ast.cmpop], others: list[ast.expr]) -> bool:
+        one = self.value(left)
+        for op, other in zip(ops, others, strict=True):
+            two = self.value(other)
+            if not self.holds(op, one, two):
+                return False
+            one = two
+        return True
+
+    def holds(self, op: ast.cmpop, one: Any, two: Any) -> bool:
+        self.work.spend(1)
+        if isinstance(op, (ast.In, ast.NotIn)):
+            return self.within(one, two) == isinstance(op, ast.In)
+        if isinstance(op, (ast.Eq, ast.NotEq)):
+            return self.equal(one, two) == isinstance(op, ast.Eq)
+        one, two = _alike(one, two)
+        self.work.spend(_WHOLES if isinstance(one, (list, tuple)) else 0)
+        try:
+            return bool(_ORDER[type(op)](one, two))
+        except TypeError:
             return False
-        one = two
-    return True
 
+    def within(self, one: Any, two: Any) -> bool:
+        """An item of a list, a key of a mapping, a part of a text; nothing is in anything else."""
+        if isinstance(two, (list, tuple)):
+            self.work.spend(len(two))
+            return any(self.equal(one, item) for item in two)
+        if isinstance(two, Mapping):
+            return isinstance(one, str) and one in two
+        if not isinstance(two, str) or one is None:
+            return False
+        self.work.spend(len(two) // 1_000)
+        return str(one) in two
 
-def _holds(op: ast.cmpop, one: Any, two: Any) -> bool:
-    if isinstance(op, (ast.In, ast.NotIn)):
-        return _within(one, two) == isinstance(op, ast.In)
-    if isinstance(op, (ast.Eq, ast.NotEq)):
-        return _equal(one, two) == isinstance(op, ast.Eq)
-    one, two = _alike(one, two)
-    try:
-        return bool(_ORDER[type(op)](one, two))
-    except TypeError:
-        return False
-
-
-def _within(one: Any, two: Any) -> bool:
-    """An item of a list, a key of a mapping, a part of a text; nothing is in anything else."""
-    if isinstance(two, (list, tuple)):
-        return any(_equal(one, item) for item in two)
-    if isinstance(two, Mapping):
-        return isinstance(one, str) and one in two
-    return isinstance(two, str) and one is not None and str(one) in two
-
-
-def _equal(one: Any, two: Any) -> bool:
-    one, two = _alike(one, two)
-    return type(one) is type(two) and bool(one == two)
+    def equal(self, one: Any, two: Any) -> bool:
+        if type(one) is not type(two):
+            one, two = _alike(one, two)
+        elif isinstance(one, (list, tuple, Mapping)):
+            self.work.spend(_WHOLES)
+        return type(one) is type(two) and bool(one == two)
 
 
 def _alike(one: Any, two: Any) -> tuple[Any, Any]:
     """Numbers and texts that hold numbers on one footing; booleans are not numbers."""
+    if isinstance(one, str) and isinstance(two, str):
+        return one, two
     number_one, number_two = _number(one), _number(two)
-    if number_one is not None and number_two is not None and not (isinstance(one, str) and isinstance(two, str)):
+    if number_one is not None and number_two is not None:
         return number_one, number_two
     return one, two
 
 
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, str) and len(value) > MAX_NUMBER:
         return None
     try:
         return float(value)

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fsbridge.flow.document.expression import lookup
+from fsbridge.flow.document.work import ANY, Work
 
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\s*\}\}")
 _OPEN = re.compile(r"\{\{|\}\}")
@@ -51,12 +52,14 @@ def names(text: str) -> set[str]:
     return {found.split(".")[0] for found in _PLACE.findall(text)}
 
 
-def render(text: str, variables: Mapping[str, Any]) -> str:
+def render(text: str, variables: Mapping[str, Any], work: Work = ANY) -> str:
     """The text with its variables put in.
 
-    Raises TemplateError for a variable that is undefined or no plain value, and for a text that grows too long.
+    Raises TemplateError for a variable that is undefined or no plain value, and for a text that grows too long;
+    OutOfWork.
     """
     length = len(text)
+    work.spend(1 + length // 50)
 
     def value(match: re.Match[str]) -> str:
         nonlocal length
@@ -64,6 +67,7 @@ def render(text: str, variables: Mapping[str, Any]) -> str:
         length += len(found)
         if length > MAX_TEXT:
             raise TemplateError(f"the text becomes longer than {MAX_TEXT} characters")
+        work.spend(1 + len(found) // 200)
         return found
 
     return _PLACE.sub(value, text)
@@ -85,17 +89,18 @@ def _plain(name: str, value: Any) -> str:
             raise TemplateError(f"variable {name!r} is no text or number")
 
 
-def render_data(value: Any, variables: Mapping[str, Any]) -> Any:
+def render_data(value: Any, variables: Mapping[str, Any], work: Work = ANY) -> Any:
     """A document's data with the variables put into its texts; a text that is one place alone keeps the value's type.
 
     Raises TemplateError as `render` does, for data nested deeper than MAX_DEPTH and for more than MAX_DATA characters
-    in all: a list of a thousand places would put a variable there a thousand times.
+    in all: a list of a thousand places would put a variable there a thousand times; OutOfWork.
     """
     left = MAX_DATA
 
     def spend(size: int) -> None:
         nonlocal left
         left -= size
+        work.spend(1 + size // 200)
         if left < 0:
             raise TemplateError(f"the data become longer than {MAX_DATA} characters")
 
@@ -120,7 +125,7 @@ def render_data(value: Any, variables: Mapping[str, Any]) -> Any:
         match data:
             case str():
                 alone = _PLACE.fullmatch(data)
-                found = render(data, variables) if alone is None else lookup(alone[1], variables)
+                found = render(data, variables, work) if alone is None else lookup(alone[1], variables)
                 if alone is not None and found is None:
                     raise TemplateError(f"variable {alone[1]!r} is not defined")
                 weigh(found, depth)

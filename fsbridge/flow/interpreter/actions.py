@@ -79,7 +79,14 @@ class Tell:
     deadline_s: float = 5.0
 
 
-Action = Execute | Listen | Fetch | Dial | OpenStream | Tell
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Let the others have their turn; nothing is done, and `Rested` is the result."""
+
+    deadline_s: float = 60.0
+
+
+Action = Execute | Listen | Fetch | Dial | OpenStream | Tell | Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +137,11 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Rested:
+    """The others have had their turn."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimedOut:
     """The action did not end by its deadline; `heard` says what was heard instead."""
 
@@ -143,7 +155,7 @@ class Refused:
     reason: str
 
 
-Result = Executed | Heard | Fetched | Streamed | Told | TimedOut | Refused
+Result = Executed | Heard | Fetched | Streamed | Told | Rested | TimedOut | Refused
 
 
 class FlowOutcome(StrEnum):

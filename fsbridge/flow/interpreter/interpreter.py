@@ -1,9 +1,10 @@
 """Runs a document one action at a time: `start`, then `resume` with each action's result. Pure.
 
 The same document and the same results give the same actions. A run always ends: each step costs one of a budget of
-steps, and so does each further case that a branch tries, so that a turn's work is bounded too; each action has
-a deadline; after the end there is no further turn. Total: no document and no data make it raise. How long a run
-may take in all is the document's `max_duration`, which the shell keeps and tells with `OutOfTime`.
+steps, and so does each further case that a branch tries; what costs more than a step (`flow.document.work`) has a
+budget of its own, and is done in slices with a `Rest` between them; each action has a deadline; after the end there is
+no further turn. Total: no document and no data make it raise. How long a run may take in all is the document's
+`max_duration`, which the shell keeps and tells by `out_of_time`.
 
 A step is one or more actions, done in order; what the last one comes to is what the step comes to.
 """
@@ -18,8 +19,9 @@ from fsbridge.flow.document.expression import evaluate
 from fsbridge.flow.document.model import DONE, FAILED, GOES_ON, FlowDocument, Step
 from fsbridge.flow.document.parts import Case
 from fsbridge.flow.document.template import TemplateError, render, render_data
+from fsbridge.flow.document.work import MAX_WORK, SLICE, OutOfWork, Work
 from fsbridge.flow.interpreter import plan
-from fsbridge.flow.interpreter.actions import Action, FlowEnd, FlowOutcome, Json, Refused, Result
+from fsbridge.flow.interpreter.actions import Action, FlowEnd, FlowOutcome, Json, Refused, Rest, Result
 from fsbridge.flow.interpreter.outcomes import settle
 
 MAX_STEPS = 1_000
@@ -58,13 +60,18 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class FlowState:
-    """Where a run stands: `at` is the present step's place in the list, `todo` what it has still to do."""
+    """Where a run stands: `at` is the present step's place in the list, `todo` what it has still to do.
+
+    `resting`: the step has not begun, the others have their turn first.
+    """
 
     document: FlowDocument
     variables: Mapping[str, Any]
     at: int
     steps_left: int
+    work_left: int = MAX_WORK
     todo: tuple[Action, ...] = ()
+    resting: bool = False
 
     @property
     def step(self) -> Step:
@@ -93,6 +100,8 @@ def start(document: FlowDocument, variables: Mapping[str, Any], facts: Facts, ma
 
 def resume(state: FlowState, result: Result) -> Turn:
     """Go on with the result of the action that the last turn asked for."""
+    if state.resting:
+        return _run(Turn(replace(state, resting=False)))
     if state.todo and not isinstance(result, Refused):
         return Turn(replace(state, todo=state.todo[1:]), state.todo[0])
     state = replace(state, todo=())
@@ -119,10 +128,18 @@ def _mark(state: FlowState) -> str:
 def _run(turn: Turn) -> Turn:
     """On to the first step with an action, or to the end; a turn with neither is a place to go on from."""
     left = [*turn.left]
+    rest_at = turn.state.work_left - SLICE
     while turn.action is None and turn.end is None:
-        turn = _step(turn.state)
+        turn = _rest(turn.state) if turn.state.work_left <= rest_at else _step(turn.state)
         left += turn.left
     return replace(turn, left=tuple(left)) if left else turn
+
+
+def _rest(state: FlowState) -> Turn:
+    """Before the present step the others have their turn."""
+    if state.at >= len(state.document.body.steps):
+        return _step(state)
+    return Turn(replace(state, resting=True), Rest())
 
 
 def _step(state: FlowState) -> Turn:
@@ -133,41 +150,53 @@ def _step(state: FlowState) -> Turn:
     if state.steps_left <= 0:
         reason = "the flow ran in a circle: its budget of steps is used up"
         return Turn(state, end=FlowEnd(FlowOutcome.BROKE, step.id, reason))
-    state = replace(state, steps_left=state.steps_left - 1)
+    work = Work(state.work_left)
+    turn = _begun(replace(state, steps_left=state.steps_left - 1), step, work)
+    return replace(turn, state=replace(turn.state, work_left=work.left or 0))
+
+
+def _begun(state: FlowState, step: Step, work: Work) -> Turn:
     try:
+        work.spend(1)
         match step.kind:
             case "hangup":
                 end = FlowEnd(FlowOutcome.FINISHED, step.id, cause=step.hangup or "NORMAL_CLEARING")
                 return Turn(state, end=end, left=(Left(step, DONE),))
             case "end":
-                return Turn(state, end=_end(step, state), left=(Left(step, DONE),))
+                return Turn(state, end=_end(step, state, work), left=(Left(step, DONE),))
             case "branch":
-                return _branch(state, step, step.branch or ())
+                return _branch(state, step, step.branch or (), work)
             case "goto":
                 return _go(state, step, DONE, step.goto)
             case "set":
-                variables = {**state.variables, **_values(step.set or {}, state)}
+                work.spend(len(state.variables) // 50)
+                variables = {**state.variables, **_values(step.set or {}, state, work)}
                 return _leave(replace(state, variables=variables), DONE, "")
             case _:
-                first, *rest = plan.actions(step, state.document, state.variables, _mark(state))
+                first, *rest = plan.actions(step, state.document, state.variables, _mark(state), work)
                 return Turn(replace(state, todo=tuple(rest)), first)
     except TemplateError as error:
         return _leave(state, FAILED, str(error))
+    except OutOfWork:
+        reason = "the flow does too much: its conditions and texts have used its budget of work up"
+        return Turn(state, end=FlowEnd(FlowOutcome.BROKE, step.id, reason))
 
 
-def _end(step: Step, state: FlowState) -> FlowEnd:
+def _end(step: Step, state: FlowState, work: Work) -> FlowEnd:
     end = step.end
-    result: Json = render_data(end.result, state.variables) if end is not None else None
+    result: Json = render_data(end.result, state.variables, work) if end is not None else None
     return FlowEnd(FlowOutcome.FINISHED, step.id, cause=end.cause if end is not None else "", result=result)
 
 
-def _values(values: Mapping[str, Any], state: FlowState) -> dict[str, Any]:
-    return {name: render(value, state.variables) if isinstance(value, str) else value for name, value in values.items()}
+def _values(values: Mapping[str, Any], state: FlowState, work: Work) -> dict[str, Any]:
+    work.spend(len(values))
+    known = state.variables
+    return {name: render(value, known, work) if isinstance(value, str) else value for name, value in values.items()}
 
 
-def _branch(state: FlowState, step: Step, cases: tuple[Case, ...]) -> Turn:
+def _branch(state: FlowState, step: Step, cases: tuple[Case, ...], work: Work) -> Turn:
     for number, case in enumerate(cases):
-        if case.when is None or evaluate(case.when, state.variables):
+        if case.when is None or evaluate(case.when, state.variables, work):
             return _go(replace(state, steps_left=state.steps_left - number), step, DONE, case.next)
     return _go(replace(state, steps_left=state.steps_left - len(cases) + 1), step, DONE, step.next)
 

@@ -24,6 +24,7 @@ from fsbridge.flow.document.template import (
     speakable,
     word,
 )
+from fsbridge.flow.document.work import ANY, Work
 from fsbridge.flow.interpreter.actions import Action, Dial, Execute, Fetch, Listen, OpenStream, Tell
 
 DIGITS_VARIABLE = "fsbridge_digits"
@@ -61,8 +62,13 @@ _ROOM = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _DTMF = re.compile(r"[0-9A-D*#wW]{1,100}")
 
 
-def actions(step: Step, document: FlowDocument, variables: Mapping[str, Any], mark: str) -> tuple[Action, ...]:
-    """What the step asks for; `mark` makes its recordings' names its own. The last action's result is the step's."""
+def actions(
+    step: Step, document: FlowDocument, variables: Mapping[str, Any], mark: str, work: Work = ANY
+) -> tuple[Action, ...]:
+    """What the step asks for; `mark` makes its recordings' names its own. The last action's result is the step's.
+
+    May raise OutOfWork for the data of requests, events and bots.
+    """
     match step:
         case Step(play=str(source)):
             return (_playback(prompt(source, variables, document.defaults.prompts)),)
@@ -89,7 +95,7 @@ def actions(step: Step, document: FlowDocument, variables: Mapping[str, Any], ma
         case Step(expect=Expectation() as expectation):
             return (Listen(expectation, expectation.timeout),)
         case Step(request=parts.Request() as request):
-            return (_fetch(request, variables),)
+            return (_fetch(request, variables, work),)
         case Step(bridge=parts.Bridge() as bridge):
             return _bridge(bridge, variables)
         case Step(transfer=parts.Transfer() as transfer):
@@ -103,11 +109,11 @@ def actions(step: Step, document: FlowDocument, variables: Mapping[str, Any], ma
             digits = word(render(dtmf.digits, variables), _DTMF, "digits")
             return (Execute("send_dtmf", f"{digits}@{dtmf.duration}", QUICK_S + len(digits)),)
         case Step(stream=parts.Stream() as stream):
-            metadata = render_data(stream.metadata, variables)
+            metadata = render_data(stream.metadata, variables, work)
             url = render_url(stream.url, variables, ("wss", "ws"))
             return (OpenStream(url, stream.rate, metadata, stream.connect_timeout, stream.max),)
         case Step(notify=parts.Notify() as notify):
-            return (Tell(notify.name, render_data(notify.data, variables)),)
+            return (Tell(notify.name, render_data(notify.data, variables, work)),)
         case _:
             raise AssertionError(f"a {step.kind} step asks for nothing")
 
@@ -261,11 +267,13 @@ def _awaited(wait: parts.WaitFor) -> Expectation:
     )
 
 
-def _fetch(step: parts.Request, variables: Mapping[str, Any]) -> Fetch:
+def _fetch(step: parts.Request, variables: Mapping[str, Any], work: Work) -> Fetch:
     headers = {n: _header(render(v, variables)) for n, v in step.headers.items() if isinstance(v, str)}
     secrets = {n: v.secret for n, v in step.headers.items() if isinstance(v, parts.Secret)}
     url = render_url(step.url, variables, ("https", "http"))
-    return Fetch(step.method, url, headers, secrets, render_data(step.body, variables), step.retries, step.timeout)
+    return Fetch(
+        step.method, url, headers, secrets, render_data(step.body, variables, work), step.retries, step.timeout
+    )
 
 
 def _header(value: str) -> str:

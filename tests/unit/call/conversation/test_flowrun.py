@@ -503,3 +503,15 @@ def test_a_bot_whose_fork_nobody_confirmed_may_come_all_the_same(error: Exceptio
     assert story.hand.did[-1] == "playback a.wav", "b would run inside a, which may play"
     story.completes("FILE PLAYED")
     assert story.hand.did[-1] == "playback b.wav"
+
+
+def test_a_flow_that_works_long_lets_the_others_have_their_turn() -> None:
+    steps = "\n".join(f"  - {{id: s{number}, set: {{v: '{'x' * 3_000}'}}}}" for number in range(20))
+    story = Story(f"{steps}\n  - {{id: a, play: a.wav}}")
+    assert story.hand.did == []
+    (task,) = story.hand.later
+    task()
+    story.run.on_news(story.hand.news[0], story.at)
+    assert story.hand.did == ["playback a.wav"]
+    assert [left.step.id for left in story.hand.left] == [f"s{number}" for number in range(20)]
+    assert story.hand.began[-1] == "a"
