@@ -5,36 +5,19 @@ Files are read here (through `flow.library.library`, as the service does) and lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
-from fsbridge.doctor.findings import Level, Notes
+from fsbridge.doctor.findings import Notes
+from fsbridge.doctor.needs import FLITE_VOICES, FlowNeeds, flow_needs, voices
 from fsbridge.flow.document.errors import FlowError, FlowInvalid
 from fsbridge.flow.document.model import FlowDocument, Step
-from fsbridge.flow.document.parts import Prompted, Secret, Speak
+from fsbridge.flow.document.parts import Bridge, Secret
 from fsbridge.flow.library.files import SUFFIXES
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId, is_uuid
 from fsbridge.settings.orgs import OrgSettings
 from fsbridge.settings.whole import Settings
-
-WEB = ("http://", "https://")
-
-
-@dataclass(frozen=True, slots=True)
-class FlowNeeds:
-    """What the flows ask of a node.
-
-    Kinds of steps, engines that they speak with, languages that they read values out in, recognisers that they
-    listen with, prompts from the web.
-    """
-
-    kinds: frozenset[str] = frozenset()
-    engines: frozenset[str] = frozenset()
-    web_prompts: bool = False
-    sayings: frozenset[str] = frozenset()
-    recognisers: frozenset[str] = frozenset()
 
 
 def examine_flows(settings: Settings) -> tuple[Notes, FlowNeeds]:
@@ -62,7 +45,7 @@ def examine_flows(settings: Settings) -> tuple[Notes, FlowNeeds]:
                 documents.append(document)
                 good += 1
                 for step in document.body.steps:
-                    for text, change in _lacks(step, org, settings):
+                    for text, change in _lacks(step, document, org, settings):
                         notes.problem(check, f"{path.name}, step {step.id}: {text}", change)
         if good:
             notes.ok(check, f"{good} valid")
@@ -72,71 +55,31 @@ def examine_flows(settings: Settings) -> tuple[Notes, FlowNeeds]:
     return notes, flow_needs(documents)
 
 
-def flow_needs(documents: Iterable[FlowDocument]) -> FlowNeeds:
-    """What these documents need of a node."""
-    kinds, engines, sayings, recognisers, web = set(), set(), set(), set(), False
-    for document in documents:
-        for step in document.body.steps:
-            kinds.add(step.kind)
-            engines |= {spoken.engine or document.body.engine or document.defaults.engine for spoken in _spoken(step)}
-            if step.say is not None:
-                sayings.add((step.say.language or document.body.language)[:2])
-            recognisers |= {engine for engine in (_recogniser(step, document),) if engine is not None}
-            web = web or any(source.startswith(WEB) for source in _sources(step))
-    return FlowNeeds(frozenset(kinds), frozenset(engines), web, frozenset(sayings), frozenset(recognisers))
-
-
-def wanted_modules(settings: Settings, needs: FlowNeeds) -> dict[tuple[str, ...], tuple[str, Level]]:
-    """Modules (several: any of them will do), what fails without them, and how much that matters here."""
-
-    def used(by_flows: bool) -> Level:
-        return Level.PROBLEM if by_flows else Level.WARNING
-
-    files = bool(needs.kinds & {"play", "record", "recording"})
-    tones = bool(needs.kinds & {"pause", "gather", "menu", "record"})
-    wanted: dict[tuple[str, ...], tuple[str, Level]] = {
-        ("mod_sofia",): ("no SIP, no calls", Level.PROBLEM),
-        ("mod_dptools",): ("no flow step can run", Level.PROBLEM),
-        ("mod_commands",): ("calls can be neither placed nor ended", Level.PROBLEM),
-        ("mod_audio_fork",): ("no answer can be analysed, no flow can listen, no voice bot hears", Level.PROBLEM),
-        ("mod_hash",): ("a call that ends while fsbridge is away loses its hang-up cause", Level.WARNING),
-        ("mod_sndfile",): ("audio files can be neither played nor recorded", used(files)),
-        ("mod_tone_stream",): ("pauses, tones and beeps cannot be played", used(tones)),
-    }
-    for engine in sorted({settings.flows.tts_engine, *needs.engines}):
-        wanted[(f"mod_{engine}",)] = (f"nothing can be spoken with {engine}", used(engine in needs.engines))
-    for language in sorted(needs.sayings):
-        wanted[(f"mod_say_{language}",)] = (f"`say` steps fail in {language}", Level.PROBLEM)
-    own = {settings.flows.asr_engine} if settings.flows.asr_engine is not None else set()
-    for engine in sorted(own | needs.recognisers):
-        # An engine's word is often its module's, but need not be: unimrcp's profiles have names of their own.
-        wanted[tuple(dict.fromkeys((f"mod_{engine.partition(':')[0]}", "mod_unimrcp")))] = (
-            f"speech cannot be recognised with {engine}",
-            used(engine in needs.recognisers),
-        )
-    if needs.web_prompts:
-        wanted[("mod_http_cache",)] = ("prompts from http(s) URLs cannot be played", Level.PROBLEM)
-    if "conference" in needs.kinds:
-        wanted[("mod_conference",)] = ("`conference` steps fail", Level.PROBLEM)
-    if "transfer" in needs.kinds:
-        wanted[("mod_dialplan_xml",)] = ("`transfer` steps lead nowhere", Level.PROBLEM)
-    return wanted
-
-
-def _lacks(step: Step, org: OrgSettings, settings: Settings) -> Iterator[tuple[str, str]]:
+def _lacks(step: Step, document: FlowDocument, org: OrgSettings, settings: Settings) -> Iterator[tuple[str, str]]:
     """What a step names or needs that the configuration does not have, and what to change."""
     flows = settings.flows
     if step.request is not None:
         for secret in {each.secret for each in step.request.headers.values() if isinstance(each, Secret)}:
             if secret not in org.secrets:
                 yield f"there is no secret {secret!r}", f"orgs.secrets.{secret} of {org.name or org.id}"
-    if step.bridge is not None and step.bridge.trunk not in (None, *(trunk.name for trunk in settings.trunks)):
-        known = ", ".join(trunk.name for trunk in settings.trunks)
-        yield f"there is no trunk {step.bridge.trunk!r}", f"the step's trunk: {known}"
+    for engine, voice in voices(step, document):
+        if engine == "flite" and voice.lower() not in FLITE_VOICES:
+            yield f"flite has no voice {voice!r}, so nothing would be spoken", f"a voice of {', '.join(FLITE_VOICES)}"
+    if step.bridge is not None:
+        yield from _unbridgeable(step.bridge, org, settings)
     if step.expect is not None and step.expect.audio_like is not None:
         file: Path = flows.reference_audio / step.expect.audio_like.file
         if not file.is_file():
             yield f"there is no recording {file}", "put it there, or set flows.audio_dir"
+
+
+def _unbridgeable(bridge: Bridge, org: OrgSettings, settings: Settings) -> Iterator[tuple[str, str]]:
+    trunks = {trunk.name: trunk for trunk in settings.trunks}
+    name = bridge.trunk or org.trunk or settings.trunks[0].name
+    if name not in trunks:
+        yield f"there is no trunk {name!r}", f"the step's trunk: {', '.join(trunks)}"
+    elif bridge.caller_id is None and org.caller_id is None and trunks[name].caller_id is None:
+        yield "it would call from nobody", f"caller_id of the step, of {org.name or org.id} or of trunk {name}"
 
 
 def _inbound(notes: Notes, settings: Settings, library: FlowLibrary) -> None:
@@ -151,30 +94,3 @@ def _inbound(notes: Notes, settings: Settings, library: FlowLibrary) -> None:
             notes.problem(check, f"calls to {what} would be refused: {error}", f"inbound.{place}.flow, or the flow")
     if good:
         notes.ok(check, f"{good} entries; the node's dialplan has to park these calls (freeswitch-conf/README.md)")
-
-
-def _recogniser(step: Step, document: FlowDocument) -> str | None:
-    if step.expect is not None and step.expect.transcript is not None:
-        return document.defaults.asr_engine
-    if step.gather is None or step.gather.speech is None:
-        return None
-    return step.gather.speech.engine or document.defaults.asr_engine
-
-
-def _asking(step: Step) -> Iterator[Prompted]:
-    yield from (asks for asks in (step.gather, step.menu) if asks is not None)
-
-
-def _spoken(step: Step) -> Iterator[Speak]:
-    """What a step says by text to speech."""
-    if step.speak is not None:
-        yield step.speak
-    yield from (asks.speak for asks in _asking(step) if asks.speak is not None)
-
-
-def _sources(step: Step) -> Iterator[str]:
-    """What a step plays, as it is written."""
-    if step.play is not None:
-        yield step.play
-    for asks in _asking(step):
-        yield from (source for source in (asks.prompt, asks.invalid) if source is not None)

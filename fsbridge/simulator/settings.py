@@ -58,6 +58,7 @@ class SimulatorSettings:
 
     gateways: names that `sofia/gateway/<name>/…` may use, each up; `dead_gateways` are known, but nothing listens
     there (every call fails with SIP 503). `profiles` are the SIP profiles for `sofia/<profile>/…` dial strings.
+    tls: whether these have TLS; transferable: whether they let far ends transfer calls (no `disable-transfer`).
     sounds: folder that relative file names of `playback` are looked up in, besides their own path.
     recordings: folder that all recordings are kept within; "" keeps none.
     dialplan: what calls that come in and transfers run; a number called by us that it knows in context `public` comes
@@ -77,13 +78,19 @@ class SimulatorSettings:
     gateways: tuple[str, ...] = ("carrier", "carrier2", "loop")
     dead_gateways: tuple[str, ...] = ("dead",)
     profiles: tuple[str, ...] = ("external", "internal")
+    tls: bool = False
+    transferable: bool = False
     modules: tuple[str, ...] = (
         "mod_audio_fork",
         "mod_commands",
+        "mod_conference",
+        "mod_dialplan_xml",
         "mod_dptools",
         "mod_event_socket",
         "mod_flite",
         "mod_hash",
+        "mod_http_cache",
+        "mod_say_en",
         "mod_sndfile",
         "mod_sofia",
         "mod_spandsp",

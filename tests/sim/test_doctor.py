@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,13 +123,71 @@ def test_a_host_that_the_access_list_refuses(tmp_path: Path) -> None:
     assert "acl.conf.xml" in problem["change"]
 
 
-def test_the_default_password_and_the_example_key_are_problems(tmp_path: Path) -> None:
+def test_the_example_key_is_a_problem_and_the_default_password_a_warning_where_nobody_else_is_let_in(
+    tmp_path: Path,
+) -> None:
     with simulated_node() as simulator:
         result = run(write(tmp_path, simulator.port, password="ClueCon", key=EXAMPLE_KEY_HASH), "--json")
     assert result.exit_code == 1
+    assert set(findings(result, "problem")) == {f"keys of {ORG}"}
+    assert "event_socket.conf.xml" in findings(result, "warning")["password"]["change"]
+
+
+def test_on_a_node_that_anybody_reaches_the_default_password_is_a_problem(tmp_path: Path) -> None:
+    with simulated_node(host="0.0.0.0") as simulator:
+        result = run(write(tmp_path, simulator.port, password="ClueCon"), "--json")
+    assert result.exit_code == 1
+    assert set(findings(result, "problem")) == {"password"}
+
+
+def test_what_init_writes_is_green_against_the_simulator(tmp_path: Path) -> None:
+    config = tmp_path / "fsbridge.toml"
+    assert CliRunner().invoke(app, ["init", str(config)]).exit_code == 0
+    with simulated_node() as simulator:
+        config.write_text(config.read_text().replace("port = 8021", f"port = {simulator.port}"))
+        result = run(config, "--json")
+    assert result.exit_code == 0, result.output
+    assert set(findings(result, "warning")) == {"password", "gateway carrier"}
+
+
+FLOW_OF_MUCH = """
+steps:
+  - {id: a, say: {value: "12", as: number}}
+  - {id: b, say: {value: "12.50", as: money, language: de}}
+  - {id: c, play: RELATIVE}
+  - {id: d, play: /nowhere/hello.wav}
+  - {id: e, conference: {room: r, profile: wide}}
+  - {id: f, transfer: {extension: "1", context: default}}
+"""
+
+
+def test_what_flows_need_is_looked_for_on_the_node(tmp_path: Path) -> None:
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "welcome.wav").write_bytes(b"RIFF")
+    with simulated_node(password=PASSWORD, sounds=str(tmp_path / "sounds")) as simulator:
+        config = write(tmp_path, simulator.port)
+        flow = tmp_path / "flows" / ORG / f"{ORG}.yaml"
+        flow.write_text(FLOW_OF_MUCH.replace("RELATIVE", "welcome.wav"))
+        result = run(config, "--json")
     problems = findings(result, "problem")
-    assert set(problems) == {f"keys of {ORG}", "password"}
-    assert "event_socket.conf.xml" in problems["password"]["change"]
+    assert set(problems) == {"mod_say_de", "sounds of de", "prompts"}
+    assert "not there: /nowhere/hello.wav;" in problems["prompts"]["text"]
+    assert "sounds of en" in findings(result, "ok")
+    assert "wide" in findings(result, "warning")["conferences"]["text"]
+    with simulated_node(password=PASSWORD, say_sounds=False) as simulator:
+        config.write_text(re.sub(r"port = \d+", f"port = {simulator.port}", config.read_text()))
+        assert "sounds of en" in findings(run(config, "--json"), "problem")
+
+
+def test_a_node_whose_far_ends_may_transfer_and_that_has_no_tls(tmp_path: Path) -> None:
+    with simulated_node(password=PASSWORD, transferable=True) as simulator:
+        config = write(tmp_path, simulator.port)
+        config.write_text(config.read_text() + "tls = true\n")
+        problems = findings(run(config, "--json"), "problem")
+    assert set(problems) == {"far ends", "SIP profile"}
+    with simulated_node(password=PASSWORD, tls=True) as simulator:
+        config.write_text(re.sub(r"port = \d+", f"port = {simulator.port}", config.read_text()))
+        assert run(config).exit_code == 0
 
 
 def test_an_unknown_gateway(tmp_path: Path, node: Simulator) -> None:

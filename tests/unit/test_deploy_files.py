@@ -13,9 +13,11 @@ import yaml
 
 from api.cli.serve import EXAMPLE_KEY_HASH
 from fsbridge.call.lifecycle import arrivals
-from fsbridge.doctor import doctor
+from fsbridge.doctor import node as doctor
+from fsbridge.doctor.configuration import examine_taps
 from fsbridge.doctor.findings import Level
-from fsbridge.doctor.flows import FlowNeeds
+from fsbridge.doctor.needs import FlowNeeds
+from fsbridge.doctor.sip import PING_S
 from fsbridge.settings.reading import load, parse
 from fsbridge.settings.whole import Settings
 from fsbridge.simulator.farends.book_file import default_book
@@ -85,7 +87,9 @@ def test_every_module_that_the_doctor_asks_for_is_loaded() -> None:
         return ""
 
     every = frozenset(("play", "pause", "conference", "transfer", "record"))
-    needs = FlowNeeds(every, frozenset(), web_prompts=True, sayings=frozenset({"en"}))
+    needs = FlowNeeds(
+        every, frozenset(), web_prompts=True, sayings=frozenset({("en", "digits")}), files=frozenset({"hello.wav"})
+    )
     doctor.examine_node(example.nodes[0], example, needs, ask)
     wanted = {command.split()[1] for command in asked if command.startswith("module_exists ")}
     assert len(wanted) > 7
@@ -105,7 +109,7 @@ def test_gateways_are_named_as_files_and_configurations_name_them_and_are_pinged
     }
     for name, gateway in gateways.items():
         assert gateway.get("name") == name
-        assert int(params(gateway)["ping"]) > 0
+        assert int(params(gateway)["ping"]) == PING_S  # what the doctor would tell to write
         assert {"proxy", "username", "password", "register"} <= set(params(gateway))
     example = parse(tomllib.loads((ROOT / "api" / "fsbridge.example.toml").read_text()))
     used = {name for settings in (example, compose_settings()) for trunk in settings.trunks for name in trunk.gateways}
@@ -198,7 +202,7 @@ def test_the_configuration_of_compose_is_one_that_the_service_takes() -> None:
     assert not any(EXAMPLE_KEY_HASH in org.api_keys for org in settings.orgs)
     profile = ET.parse(DOCKER / "freeswitch" / "fsbridge.xml").getroot()
     assert profile.get("name") == settings.nodes[0].sip_profile
-    (tap,) = doctor.examine_taps(settings.nodes[0], settings.amd)
+    (tap,) = examine_taps(settings.nodes[0], settings.amd)
     assert tap.level is Level.OK
 
 

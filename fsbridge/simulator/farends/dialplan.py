@@ -40,6 +40,11 @@ class Dialplan:
                 return extension
         return None
 
+    @property
+    def contexts(self) -> frozenset[str]:
+        """Those that it has; the stock ones are always there."""
+        return frozenset({PUBLIC, DEFAULT, *(extension.context for extension in self.extensions)})
+
     def actions(self, number: str, dialplan: str, context: str) -> tuple[Action, ...]:
         """What a channel runs that is sent to `number`; nothing when there is no such way.
 

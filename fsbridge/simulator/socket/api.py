@@ -13,6 +13,7 @@ import orjson
 from fsbridge.simulator.applications.conference import Conferences
 from fsbridge.simulator.legs.originate import originate
 from fsbridge.simulator.protocol.wire import whole
+from fsbridge.simulator.socket import api_config
 from fsbridge.simulator.socket.api_channel import CHANNEL_COMMANDS
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch.channel import Channel
@@ -79,12 +80,6 @@ def _version(node: Node, argument: str) -> str:
 
 def _echo(node: Node, argument: str) -> str:
     return argument
-
-
-def _global_getvar(node: Node, argument: str) -> str:
-    if not argument:
-        return "".join(f"{name}={value}\n" for name, value in node.globals.items())
-    return node.globals.get(argument, "")
 
 
 def _hostname(node: Node, argument: str) -> str:
@@ -237,6 +232,8 @@ def _sofia_status(node: Node) -> str:
     lines = [f"{'Name':>25}\t{'Type':>7}\t{'Data':>42}\tState", _RULE]
     for profile in node.settings.profiles:
         lines.append(f"{profile:>25}\tprofile\t{'sip:mod_sofia@127.0.0.1:5080':>42}\tRUNNING (0)")
+        if node.settings.tls:
+            lines.append(f"{profile:>25}\tprofile\t{'sip:mod_sofia@127.0.0.1:5081':>42}\tRUNNING (0) (TLS)")
     first = node.settings.profiles[0]
     for gateway in _gateways(node):
         address = f"sip:x@127.0.0.1:{_port(node, gateway)}"
@@ -302,7 +299,8 @@ def _xml(text: str) -> str:
 _COMMANDS: dict[str, Callable[[Node, str], str]] = {
     "echo": _echo,
     "fsctl": _fsctl,
-    "global_getvar": _global_getvar,
+    "file_exists": api_config.file_exists,
+    "global_getvar": api_config.global_getvar,
     "hash": _hash,
     "hostname": _hostname,
     "hupall": _hupall,
@@ -311,4 +309,5 @@ _COMMANDS: dict[str, Callable[[Node, str], str]] = {
     "sofia": _sofia,
     "status": _status,
     "version": _version,
+    "xml_locate": api_config.xml_locate,
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fsbridge.doctor.findings import Finding, Level
-from fsbridge.doctor.flows import FlowNeeds, examine_flows, wanted_modules
+from fsbridge.doctor.flows import examine_flows
+from fsbridge.doctor.needs import FlowNeeds, wanted_modules
 from fsbridge.settings.reading import parse
 from fsbridge.settings.whole import Settings
 
@@ -22,7 +23,10 @@ def settings(folder: Path, *, secrets: dict[str, str] | None = None, **tables: o
     return parse(
         {
             "nodes": [{"name": "n"}],
-            "trunks": [{"name": "main", "gateways": ["g"], "caller_id": "100"}],
+            "trunks": [
+                {"name": "main", "gateways": ["g"], "caller_id": "100"},
+                {"name": "nobodys", "gateways": ["h"]},
+            ],
             "orgs": [{"id": ORG, "name": "A", "secrets": secrets or {}}],
             **tables,
             "flows": {**flows, **tables.get("flows", {})},  # type: ignore[dict-item]
@@ -51,7 +55,17 @@ STEPS = {
     "trunk": (
         "  - {id: a, bridge: {to: '+15551234567', trunk: elsewhere}}",
         "there is no trunk 'elsewhere'",
-        "the step's trunk: main",
+        "the step's trunk: main, nobodys",
+    ),
+    "voice": (
+        "  - {id: a, speak: {text: hello, engine: flite, voice: anna}}",
+        "flite has no voice 'anna', so nothing would be spoken",
+        "awb, kal, kal16, rms, slt",
+    ),
+    "caller": (
+        "  - {id: a, bridge: {to: '+15551234567', trunk: nobodys}}",
+        "it would call from nobody",
+        "caller_id of the step, of A or of trunk nobodys",
     ),
     "audio": ("  - {id: a, expect: {audio_like: {file: menu.wav}}}", "there is no recording", "flows.audio_dir"),
 }
@@ -70,7 +84,7 @@ def test_what_a_step_names_has_to_be_there(tmp_path: Path, case: str) -> None:
 
 def test_and_when_it_is_there_all_is_well(tmp_path: Path) -> None:
     steps = [case[0].replace("{id: a", f"{{id: {name}") for name, case in STEPS.items()]
-    written(tmp_path, "\n".join(steps).replace("elsewhere", "main"))
+    written(tmp_path, "\n".join(steps).replace("elsewhere", "main").replace("nobodys", "main").replace("anna", "SLT"))
     (tmp_path / "audio").mkdir()
     (tmp_path / "audio" / "menu.wav").write_bytes(b"RIFF")
     flows = {"recordings_dir": "/srv/rec", "asr_engine": "vosk", "asr_grammar": "any"}
@@ -109,21 +123,44 @@ def test_what_flows_need_of_a_node(tmp_path: Path) -> None:
   - {id: c, say: {value: "12", as: number}}
   - {id: d, menu: {speak: {text: press one, engine: polly}, choices: {"1": e}}}
   - {id: e, gather: {variable: x, speech: {engine: vosk, grammar: any}}}
-  - {id: f, conference: {room: r}}
+  - {id: f, conference: {room: r, profile: wide}}
+  - {id: g, play: "https://prompts.example/hello.wav"}
+  - {id: h, play: "{{ chosen }}"}
+  - {id: i, play: "tone_stream://%(200,100,440)"}
+  - {id: j, gather: {variable: y, prompt: menu.wav, invalid: /srv/no.wav}}
+  - {id: k, say: {value: "12.50", as: money}}
+  - {id: l, transfer: {extension: "1", context: sales}}
 """,
     )
     _, needs = examine_flows(settings(tmp_path))
     assert needs == FlowNeeds(
-        kinds=frozenset({"speak", "say", "menu", "gather", "conference"}),
+        kinds=frozenset({"speak", "say", "menu", "gather", "conference", "play", "transfer"}),
         engines=frozenset({"flite", "polly"}),
-        sayings=frozenset({"de", "en"}),
+        web_prompts=True,
+        sayings=frozenset({("de", "number"), ("en", "number"), ("en", "money")}),
         recognisers=frozenset({"vosk"}),
+        files=frozenset({"menu.wav", "/srv/no.wav"}),
+        rooms=frozenset({"wide"}),
+        contexts=frozenset({"sales"}),
     )
     wanted = wanted_modules(settings(tmp_path), needs)
     for modules in [("mod_polly",), ("mod_say_de",), ("mod_say_en",), ("mod_vosk", "mod_unimrcp"), ("mod_conference",)]:
         assert wanted[modules][1] is Level.PROBLEM
     assert wanted[("mod_tone_stream",)][1] is Level.PROBLEM
-    assert wanted[("mod_sndfile",)][1] is Level.WARNING
+    assert wanted[("mod_sndfile",)][1] is Level.PROBLEM
+    assert wanted_modules(settings(tmp_path), FlowNeeds())[("mod_sndfile",)][1] is Level.WARNING
+
+
+@pytest.mark.parametrize(("name", "module"), [("song.MP3", "mod_shout"), ("/srv/word.pcmu", "mod_native_file")])
+def test_files_that_need_another_module(tmp_path: Path, name: str, module: str) -> None:
+    wanted = wanted_modules(settings(tmp_path), FlowNeeds(files=frozenset({name})))
+    assert wanted[(module,)][1] is Level.PROBLEM
+
+
+def test_prompts_below_a_folder_of_their_own(tmp_path: Path) -> None:
+    written(tmp_path, "  - {id: a, play: welcome.wav}")
+    _, needs = examine_flows(settings(tmp_path, flows={"prompts_dir": "/srv/prompts/"}))
+    assert needs.files == {"/srv/prompts/welcome.wav"}
 
 
 @pytest.mark.parametrize(
@@ -144,3 +181,46 @@ def test_a_recogniser_that_is_configured_but_not_used_is_missed_less(tmp_path: P
     flows = {"asr_engine": "unimrcp", "asr_grammar": "yesno"}
     wanted = wanted_modules(settings(tmp_path, flows=flows), FlowNeeds())
     assert wanted[("mod_unimrcp",)][1] is Level.WARNING
+
+
+HTTPS_FLOW = """
+engine: polly
+steps:
+  - {id: a, play: "https://prompts.example/hello.wav"}
+  - {id: b, speak: Hello}
+  - {id: c, speak: {text: Hello, engine: azure}}
+  - {id: d, gather: {variable: digit, prompt: menu.wav}}
+"""
+
+
+def test_flows_are_read_as_the_service_would(tmp_path: Path) -> None:
+    folder = tmp_path / ORG
+    folder.mkdir()
+    (folder / f"{FLOW[:-1]}1.yaml").write_text(HTTPS_FLOW)
+    (folder / f"{FLOW[:-1]}2.yaml").write_text("steps: [{id: a, pause: 1, next: b}, {id: c, sing: la}]")
+    (folder / f"{FLOW[:-1]}3.yaml").write_bytes(b"\xff")
+    (folder / "hello.yaml").write_text("steps: [{id: a, pause: 1}]")
+    (folder / "notes.txt").write_text("not a flow")
+    orgs = [{"id": ORG, "name": "A"}, {"id": ORG[:-1] + "3", "name": "B"}]
+    notes, needs = examine_flows(settings(tmp_path, orgs=orgs))
+    found = notes.found
+    assert [(finding.level, finding.check) for finding in found] == [
+        (Level.PROBLEM, "flows of A"),
+        (Level.PROBLEM, "flows of A"),
+        (Level.WARNING, "flows of A"),
+        (Level.OK, "flows of A"),
+        (Level.WARNING, "flows of B"),
+    ]
+    assert "UTF-8" in found[1].text
+    assert "hello.yaml" in found[2].text
+    assert needs == FlowNeeds(
+        frozenset({"play", "speak", "gather"}),
+        frozenset({"polly", "azure"}),
+        web_prompts=True,
+        files=frozenset({"menu.wav"}),
+    )
+
+
+def test_no_flows_need_nothing(tmp_path: Path) -> None:
+    notes, needs = examine_flows(settings(tmp_path / "nowhere", orgs=[]))
+    assert (notes.found, needs) == ([], FlowNeeds())
