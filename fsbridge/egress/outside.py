@@ -9,21 +9,23 @@ the URL's path or query, a header's value or a body.
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from types import MappingProxyType
 from typing import Any
 
 import gevent
 import orjson
 import requests
-from gevent.lock import BoundedSemaphore
 from urllib3.exceptions import HTTPError
 
 from fsbridge.clock import Clock
 from fsbridge.egress.guard import refuse_url
 from fsbridge.egress.names import Resolve
 from fsbridge.egress.pinned import AddressRefused, Network, in_words, patience_asked
+from fsbridge.egress.places import Places
 from fsbridge.model.ids import new_uuid
 from fsbridge.settings.flows import FlowSettings
 
@@ -32,6 +34,7 @@ Json = Any
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 MAX_BODY = 262_144
 """Bytes of a request's body and of an answer's, each."""
+READ_BYTES = 65_536
 MAX_DEPTH = 20
 """How deep an answer may be nested; `flow.document.template` bounds a document's data alike."""
 MAX_HEADERS = 32
@@ -56,7 +59,10 @@ _OURS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What is asked. `body` None sends none; `retries` are tries after the first; `timeout_s` bounds it all."""
+    """What is asked. `body` None sends none; `retries` are tries after the first; `timeout_s` bounds it all.
+
+    `who` asks: an organization, whose share of the places it takes.
+    """
 
     method: str
     url: str
@@ -64,15 +70,20 @@ class HttpRequest:
     body: Json = None
     timeout_s: float = 10.0
     retries: int = 0
+    who: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
-    """What was answered, whatever the status: `body` is the JSON, or the text of another type, None for none."""
+    """What was answered, whatever the status: `body` is the JSON, or the text of another type, None for none.
+
+    The status is an answer in itself: of a body that did not come whole, or cannot be used, only `note` is left.
+    """
 
     status: int
     body: Json = None
     headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +107,7 @@ class Outside:
     def __init__(self, settings: FlowSettings, clock: Clock, resolver: Resolve | None = None) -> None:
         self._settings = settings
         self._clock = clock
-        self._places = BoundedSemaphore(settings.max_requests)
+        self._places = Places(settings.max_requests, clock)
         self._network = Network(
             settings.requests_ca_file, settings.requests_allow_private, resolver, "flows.requests_ca_file"
         )
@@ -112,12 +123,10 @@ class Outside:
         if isinstance(prepared, HttpFailure):
             return prepared
         headers, body = prepared
-        if not self._places.acquire(timeout=patience_s):
-            return HttpFailure(f"{self._settings.max_requests} other requests are under way (flows.max_requests)")
-        try:
+        with self._places.place(request.who, patience_s) as held:
+            if not held:
+                return HttpFailure("too many other requests are under way (flows.max_requests)")
             return self._tries(request, headers, body, until, patience_s)
-        finally:
-            self._places.release()
 
     def _prepare(self, request: HttpRequest) -> tuple[dict[str, str], bytes | None] | HttpFailure:
         """The headers and the body as they are sent, or why nothing is."""
@@ -176,7 +185,7 @@ class Outside:
         deadline = gevent.Timeout(left_s)
         try:
             with deadline:
-                return self._exchange(request, headers, body, left_s)
+                return self._exchange(request, headers, body, left_s, deadline)
         except gevent.Timeout as timeout:
             if timeout is not deadline:
                 raise
@@ -187,10 +196,15 @@ class Outside:
             return _Again(HttpFailure(in_words(error)))
 
     def _exchange(
-        self, request: HttpRequest, headers: dict[str, str], body: bytes | None, left_s: float
+        self,
+        request: HttpRequest,
+        headers: dict[str, str],
+        body: bytes | None,
+        left_s: float,
+        deadline: gevent.Timeout,
     ) -> HttpResponse | HttpFailure | _Again:
         with (
-            self._network.session() as session,
+            self._network.session(request.who) as session,
             session.request(
                 request.method,
                 request.url,
@@ -202,31 +216,50 @@ class Outside:
             ) as response,
         ):
             status = response.status_code
-            found = _read(status, response.headers, response.raw.read(MAX_BODY + 1, decode_content=False))
+            found = _read(status, response.headers, _body(response, deadline))
             if status != 429 and status < 500:
                 return found
             asked = response.headers.get("Retry-After", "")
             return _Again(found, patience_asked(asked, self._clock.wall(), self._settings.request_timeout_s))
 
 
-def _read(status: int, headers: Mapping[str, str], body: bytes) -> HttpResponse | HttpFailure:
+def _body(response: requests.Response, deadline: gevent.Timeout) -> bytes | str:
+    """The answer's body, or why it did not come whole: the status stands, whatever becomes of the rest."""
+    body = bytearray()
+    try:
+        # To the very end: only the read after the last byte tells that a body is shorter than it said.
+        while len(body) <= MAX_BODY and (part := response.raw.read(READ_BYTES, decode_content=False)):
+            body += part
+        return bytes(body)
+    except gevent.Timeout as timeout:
+        if timeout is not deadline:
+            raise
+        return "the body did not end in time"
+    except (HTTPError, HTTPException, OSError):
+        return "the body broke off"
+
+
+def _read(status: int, headers: Mapping[str, str], body: bytes | str) -> HttpResponse:
     """An answer as a flow may use it."""
     shown = {name.lower(): headers[name][:MAX_HEADER] for name in SHOWN if name in headers}
+    if isinstance(body, str):
+        return HttpResponse(status, None, shown, body)
     if len(body) > MAX_BODY:
-        return HttpFailure(f"the answer is larger than {MAX_BODY // 1024} kB")
+        return HttpResponse(status, None, shown, f"the body is larger than {MAX_BODY // 1024} kB")
     if headers.get("Content-Encoding", "identity").lower() != "identity":
-        return HttpFailure("the answer is compressed, which was not asked for")
+        return HttpResponse(status, None, shown, "the body is compressed, which was not asked for")
     if not body:
         return HttpResponse(status, None, shown)
     kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         return HttpResponse(status, body.decode("utf-8", "replace"), shown)
     try:
-        value = orjson.loads(body)
+        # RFC 8259, 8.1: a parser may ignore the mark that some systems write all the same.
+        value = orjson.loads(body.removeprefix(BOM_UTF8))
     except orjson.JSONDecodeError:
-        return HttpFailure(f"status {status}, and the answer says that it is JSON but is not")
+        return HttpResponse(status, None, shown, "the body says that it is JSON but is not")
     if _deeper(value, MAX_DEPTH):
-        return HttpFailure(f"the answer's JSON is nested deeper than {MAX_DEPTH}")
+        return HttpResponse(status, None, shown, f"the body's JSON is nested deeper than {MAX_DEPTH}")
     return HttpResponse(status, value, shown)
 
 

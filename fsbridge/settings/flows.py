@@ -32,7 +32,9 @@ class FlowSettings(Table):
     )
     max_run_s: Seconds = Field(3_600.0, description="a flow that runs longer is broken off, whatever it says itself")
     request_timeout_s: Seconds = Field(30.0, description="the longest that a request step may take, retries and all")
-    max_requests: int = Field(200, ge=1, le=10_000, description="HTTP exchanges of request steps at the same time")
+    max_requests: int = Field(
+        200, ge=1, le=10_000, description="HTTP exchanges of request steps at a time; one organization gets four fifths"
+    )
     requests_allow_private: bool = Field(False, description="private and loopback addresses may be asked")
     requests_allow_http: bool = Field(False, description="http:// as well as https://; for tests and demos")
     requests_ca_file: Path | None = Field(None, description="certificates trusted beside the public ones")

@@ -63,9 +63,11 @@ class House:
         headers = dict(fetch.headers)
         headers |= {header: secrets[name].get_secret_value() for header, name in fetch.secret_headers.items()}
         answer = self.outside.fetch(
-            HttpRequest(fetch.method, fetch.url, headers, fetch.body, fetch.deadline_s, fetch.retries)
+            HttpRequest(fetch.method, fetch.url, headers, fetch.body, fetch.deadline_s, fetch.retries, call.org_id)
         )
-        return Refused(answer.reason) if isinstance(answer, HttpFailure) else Fetched(answer.status, answer.body)
+        if isinstance(answer, HttpFailure):
+            return Refused(answer.reason)
+        return Fetched(answer.status, answer.body, answer.note)
 
     def dial(self, call: Call, dial: Dial) -> str:
         """The `bridge` application's argument. Raises ValueError."""

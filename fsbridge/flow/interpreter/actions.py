@@ -108,10 +108,11 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """The customer's system answered; `body` is its JSON, or its text."""
+    """The customer's system answered; `body` is its JSON, or its text; `note` says why there is none."""
 
     status: int
     body: Json
+    note: str = ""
 
 
 class StreamEnd(StrEnum):

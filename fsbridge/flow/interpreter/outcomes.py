@@ -61,8 +61,8 @@ def settle(step: Step, result: Result, document: FlowDocument, mark: str) -> Set
         case Heard(what, at_ms, detail):
             told = ", ".join(f"{name} {value}" for name, value in detail.items())
             return Settled(DONE, f"{what} at {at_ms} ms" + (f" ({told})" if told else ""))
-        case Fetched(status, body) if step.request is not None:
-            return _fetched(step.request.variable, status, body)
+        case Fetched(status, body, note) if step.request is not None:
+            return _fetched(step.request.variable, status, body, note)
         case Streamed():
             return _streamed(step, result)
         case _:
@@ -202,11 +202,14 @@ def _bridged(result: Executed) -> Settled:
     return Settled("no_answer" if disposition in _UNANSWERED else FAILED, disposition)
 
 
-def _fetched(variable: str, status: int, body: Any) -> Settled:
+def _fetched(variable: str, status: int, body: Any, note: str) -> Settled:
+    """The status decides; a body that cannot be used is null, and the detail says why."""
     variables = {variable: {"status": status, "body": body}}
+    note = f"; {note}" if note else ""
     if 200 <= status < 300:
-        return Settled(DONE, str(status), variables)
-    return Settled("refused" if 400 <= status < 500 else FAILED, f"the customer's system answered {status}", variables)
+        return Settled(DONE, f"{status}{note}", variables)
+    outcome = "refused" if 400 <= status < 500 else FAILED
+    return Settled(outcome, f"the customer's system answered {status}{note}", variables)
 
 
 def _streamed(step: Step, result: Streamed) -> Settled:
