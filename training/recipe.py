@@ -33,7 +33,8 @@ from amd_model.evaluation import evaluate, report
 from amd_model.verdict import Verdict
 from training.composition import cases as listing
 from training.composition.dataset import Shard, dev_data, load_clips
-from training.corpus.importers import copy_in, recordings
+from training.corpus.audio import copy_in
+from training.corpus.importers import recordings
 from training.corpus.manifest import SPLITS, Clip, ManifestError
 from training.learning import train
 from training.learning.train import ENOUGH_DEV, NOTHING, SHIPPED, Config
@@ -84,7 +85,7 @@ def gather(data: Sequence[Path], out: Path, channel: int | None = None) -> Plan:
             continue
         labels = folder / "labels.csv"
         target = out / ("recordings" if number == 0 else f"recordings-{number + 1}")
-        if not copy_in(recordings(folder, labels if labels.is_file() else None), target, channel):
+        if not copy_in(recordings(folder, labels if labels.is_file() else None), target, channel).clips:
             raise ManifestError(
                 f"{folder}: no recordings: put them in folders named after the verdicts, or list them in labels.csv "
                 "(file,label), or give a folder with a manifest.tsv"

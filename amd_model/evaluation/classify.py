@@ -1,8 +1,9 @@
 """``python -m amd_model classify FILE…``: one JSON line a file, on the same path that serves calls.
 
 ``{"file","verdict","confidence","decidedAtMs","beepAtMs"}`` and the reason; a file that cannot be analysed
-gives ``{"file","error"}`` instead and exit code 1, and the others are still done. A verdict that was corrected
-before the end is given as corrected, with ``firstVerdict`` beside it.
+gives ``{"file","error"}`` instead and exit code 1, the others are still done, and the last line on standard error
+says how many were left out. A verdict that was corrected before the end is given as corrected, with ``firstVerdict``
+beside it.
 """
 
 from __future__ import annotations
@@ -15,14 +16,21 @@ from pathlib import Path
 
 from amd_model.detector.checkpoint import CheckpointError, LoadedModel, load
 from amd_model.detector.detector import Detector
-from amd_model.evaluation.files import AudioError, read, to_pcm
+from amd_model.evaluation.files import read, to_pcm
+from amd_model.sound import option
+from amd_model.sound.files import AudioError, Headerless
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode
 
 
-def classify(model: LoadedModel, path: str, options: AmdOptions) -> dict[str, object]:
-    """One file's result as the JSON object above. Raises AudioError."""
+def classify(
+    model: LoadedModel, path: str, options: AmdOptions, otherwise: Headerless | None = None
+) -> dict[str, object]:
+    """One file's result as the JSON object above. Raises AudioError.
+
+    ``otherwise`` is what the file holds if no header is found in it.
+    """
     detector = Detector(model, options)
-    events = detector.feed(to_pcm(read(path))) + detector.finish()
+    events = detector.feed(to_pcm(read(path, otherwise))) + detector.finish()
     return _body(path, events)
 
 
@@ -54,6 +62,7 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--sensitivity", type=float, default=1.0, help="cost of taking a machine for a person, 0.1 to 10"
     )
+    option.add_to(parser)
     try:
         options = parser.parse_args(argv)
         amd = AmdOptions(mode=Mode.MESSAGE_END, sensitivity=options.sensitivity)
@@ -63,11 +72,14 @@ def run(argv: Sequence[str]) -> int:
     except (CheckpointError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    code = 0
+    refused = 0
     for path in options.files:
         try:
-            body = classify(model, path, amd)
+            body = classify(model, path, amd, options.headerless)
         except AudioError as error:
-            body, code = {"file": path, "error": str(error)}, 1
+            body = {"file": path, "error": str(error)}
+            refused += 1
         print(json.dumps(body, ensure_ascii=False), flush=True)
-    return code
+    if refused:
+        print(f"{refused} of {len(options.files)} files left out", file=sys.stderr)
+    return 1 if refused else 0

@@ -2,8 +2,9 @@
 
 CASES.tsv has a header; ``file`` (relative to the list) and ``label`` are needed. ``firstWordMs``,
 ``turnEndMs`` and ``beepMs`` (−1 for none) are truths to time against where they are known; every other column
-with at most 20 values makes subsets. Text goes to standard output, ``--json`` prints one object instead,
-``--html FILE`` also writes a self-contained report.
+makes subsets, of one with many values the largest. A file that cannot be read is left out and named, the others are
+done. Text goes to standard output, ``--json`` prints one object instead, ``--html FILE`` also writes a self-contained
+report.
 """
 
 from __future__ import annotations
@@ -37,10 +38,11 @@ from amd_model.detector.spec import (
 from amd_model.evaluation import files
 from amd_model.evaluation.metrics import Outcome, rate, summarise
 from amd_model.evaluation.timing_rule import timing_rule
+from amd_model.sound import option
+from amd_model.sound.files import AudioError, Headerless
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Verdict
 
 SENSITIVITIES: Final = (0.1, 0.2, 0.33, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
-MAX_SUBSETS: Final = 20
 _TIMES: Final = ("firstWordMs", "turnEndMs", "beepMs")
 
 
@@ -72,10 +74,9 @@ def read_cases(path: Path) -> list[Labelled]:
                     f"{path.name}, line 1: no column {' and '.join(missing)} (tab-separated, with header)"
                 )
             rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"{path.name}: cannot be read: {error}") from error
     others = [name for name in names if name not in ("file", "label", *_TIMES)]
-    others = [name for name in others if len({row[name] for _, row in rows}) <= MAX_SUBSETS]
     cases = []
     for line, row in rows:
         where = f"{path.name}, line {line}"
@@ -89,7 +90,7 @@ def read_cases(path: Path) -> list[Labelled]:
             raise EvaluationError(f"{where}: no such file {row['file']}")
         try:
             first, end, beep = (int(float(row.get(name) or -1)) for name in _TIMES)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise EvaluationError(f"{where}: {', '.join(_TIMES)} are milliseconds") from None
         subsets = tuple((name, row[name]) for name in others if row[name])
         cases.append(Labelled(file, label, first, end, beep, bool(row.get("beepMs")), subsets))
@@ -160,23 +161,36 @@ def outcome(
 
 
 def evaluate(
-    model: LoadedModel, cases: Sequence[Labelled], told: Callable[[int], None] = lambda done: None
+    model: LoadedModel,
+    cases: Sequence[Labelled],
+    told: Callable[[int], None] = lambda done: None,
+    otherwise: Headerless | None = None,
 ) -> tuple[dict[str, Any], list[Outcome]]:
-    """The report's object and every outcome. Raises EvaluationError for a file that is no audio."""
+    """The report's object and every outcome. Raises EvaluationError if no file at all can be read.
+
+    The object's ``leftOut`` names the files that could not be, and why; figures are of the others. ``otherwise`` is
+    what a file holds in which no header is found.
+    """
     options = AmdOptions(mode=Mode.MESSAGE_END)
     outcomes: list[Outcome] = []
+    read: list[Labelled] = []
     everything: list[NDArray[np.float32]] = []
+    left_out: list[dict[str, str]] = []
     for index, case in enumerate(cases):
         try:
-            samples = files.read(case.file)
-        except files.AudioError as error:
-            raise EvaluationError(str(error)) from error
-        rows = rows_of(model, samples)
-        everything.append(rows)
-        outcomes.append(outcome(case, rows, events_of(model, rows, options), timing_rule(samples)))
+            samples = files.read(case.file, otherwise)
+        except AudioError as error:
+            left_out.append({"file": str(case.file), "reason": str(error)})
+        else:
+            rows = rows_of(model, samples)
+            read.append(case)
+            everything.append(rows)
+            outcomes.append(outcome(case, rows, events_of(model, rows, options), timing_rule(samples)))
         told(index + 1)
-    body = {"model": model.version, **summarise(outcomes)}
-    body["operatingCurve"] = operating_curve(model, cases, everything)
+    if not read:
+        raise EvaluationError(f"none of {len(cases)} files can be read: {left_out[0]['reason']}")
+    body = {"model": model.version, **summarise(outcomes), "leftOut": left_out}
+    body["operatingCurve"] = operating_curve(model, read, everything)
     return body, outcomes
 
 
@@ -199,7 +213,7 @@ def operating_curve(
 
 
 def run(argv: Sequence[str]) -> int:
-    """Command line: 0 when evaluated, 2 when the list, a file or the model is refused."""
+    """Command line: 0 when all was evaluated, 1 when files were left out, 2 when the list or the model is refused."""
     from amd_model.evaluation import report
 
     parser = argparse.ArgumentParser("python -m amd_model evaluate", description="Figures on labelled recordings.")
@@ -208,11 +222,12 @@ def run(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--html", type=Path, help="write a self-contained report there")
     parser.add_argument("--outcomes", type=Path, help="write one line a case there (TSV)")
+    option.add_to(parser)
     try:
         options = parser.parse_args(argv)
         model = load(options.weights)
         cases = read_cases(options.cases)
-        body, outcomes = evaluate(model, cases, _progress(len(cases)))
+        body, outcomes = evaluate(model, cases, _progress(len(cases)), options.headerless)
     except SystemExit as stop:
         return 0 if stop.code == 0 else 2
     except (CheckpointError, EvaluationError) as error:
@@ -223,7 +238,11 @@ def run(argv: Sequence[str]) -> int:
         options.html.write_text(report.as_html(body), encoding="utf-8")
     if options.outcomes:
         options.outcomes.write_text(report.as_table(outcomes), encoding="utf-8")
-    return 0
+    for file in body["leftOut"]:
+        print(f"left out: {file['reason']}", file=sys.stderr)
+    if body["leftOut"]:
+        print(f"{len(body['leftOut'])} of {len(cases)} files left out", file=sys.stderr)
+    return 1 if body["leftOut"] else 0
 
 
 def _progress(total: int) -> Callable[[int], None]:

@@ -1,4 +1,4 @@
-"""Sound files as the detector hears them: 8 kHz, mono. What libsndfile reads is taken, the rest refused by name."""
+"""Sound files as the detector hears them: 8 kHz, mono."""
 
 from __future__ import annotations
 
@@ -6,44 +6,28 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from amd_model.detector.spec import SAMPLE_RATE
+from amd_model.sound import files
+from amd_model.sound.files import AudioError, Headerless
 
-MAX_SECONDS: Final = 3_600
 _ZERO_CROSSINGS: Final = 16
 _BLOCK: Final = 20_000
 
 
-class AudioError(ValueError):
-    """A file that cannot be analysed; the message names it and says why."""
-
-
-def read(path: str | Path) -> NDArray[np.float32]:
+def read(path: str | Path, otherwise: Headerless | None = None) -> NDArray[np.float32]:
     """A file's samples in −1…1 at 8 kHz; channels are averaged. Raises AudioError."""
-    name = Path(path).name
-    try:
-        with soundfile.SoundFile(path) as sound:
-            rate = int(sound.samplerate)
-            if sound.frames > MAX_SECONDS * rate:
-                raise AudioError(f"{name}: longer than {MAX_SECONDS} s, which is no answer to a call")
-            samples = sound.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError, RuntimeError) as error:
-        raise AudioError(f"{name}: not readable as audio: {error}") from error
-    if not len(samples):
-        raise AudioError(f"{name}: holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{name}: holds samples that are not numbers")
-    return resample(samples.mean(axis=1, dtype=np.float32), rate)
+    sound = files.read(path, otherwise=otherwise)
+    if not len(sound.samples):
+        raise AudioError(Path(path).name, "holds no samples")
+    return resample(sound.samples, sound.rate)
 
 
 def resample(samples: NDArray[np.float32], rate: int) -> NDArray[np.float32]:
-    """From ``rate`` to 8 kHz by windowed sinc, cut off at 0.95 of the lower half rate. Raises AudioError."""
+    """From ``rate`` to 8 kHz by windowed sinc, cut off at 0.95 of the lower half rate."""
     if rate == SAMPLE_RATE:
         return samples
-    if not 1_000 <= rate <= 384_000:
-        raise AudioError(f"a sample rate of {rate} Hz is not supported (1,000 to 384,000)")
     step = rate / SAMPLE_RATE
     cutoff = 0.95 * min(1.0, 1.0 / step)
     half = int(np.ceil(_ZERO_CROSSINGS / cutoff))

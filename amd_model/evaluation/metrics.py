@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -12,6 +13,8 @@ from amd_model.verdict import Verdict
 
 SECONDS_HEARD: Final = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 BEEP_TOLERANCE_MS: Final = 250  # further away it is another sound
+MAX_SUBSETS: Final = 20
+"""Of one column; of one with more values the largest are shown, and all others together."""
 _Z: Final = 1.959964
 
 
@@ -80,14 +83,31 @@ def summarise(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     rule["decisionMs"] = _timing(outcomes, lambda o: o.rule_ms)
     rule["ran"] = any(o.rule_ms for o in outcomes)
     body["timingRule"] = rule
-    subsets: dict[str, Any] = {}
-    for name in sorted({name for o in outcomes for name in o.subsets}):
-        groups = sorted({o.subsets[name] for o in outcomes if name in o.subsets})
-        subsets[name] = {
-            group: _core([o for o in outcomes if o.subsets.get(name) == group], lambda o: o.verdict) for group in groups
-        }
-    body["subsets"] = subsets
+    body["subsets"], body["subsetNotes"] = _subsets(outcomes)
     return body
+
+
+def _subsets(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], list[str]]:
+    """Figures by the values of each column, and what is not shown of them."""
+    subsets: dict[str, Any] = {}
+    notes = []
+    for name in sorted({name for o in outcomes for name in o.subsets}):
+        counts = Counter(o.subsets[name] for o in outcomes if name in o.subsets)
+        shown = {value: value for value in counts}
+        if len(counts) > MAX_SUBSETS:
+            if max(counts.values()) == 1:
+                notes.append(f"{name}: each of its {len(counts)} values is one case's own, which makes no subsets")
+                continue
+            largest = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_SUBSETS]
+            others = f"({len(counts) - MAX_SUBSETS} others)"
+            shown = {value: value if value in largest else others for value in counts}
+            notes.append(f"{name}: has {len(counts)} values; the {MAX_SUBSETS} with the most cases are shown")
+        groups: dict[str, list[Outcome]] = {}
+        for o in outcomes:
+            if name in o.subsets:
+                groups.setdefault(shown[o.subsets[name]], []).append(o)
+        subsets[name] = {group: _core(groups[group], lambda o: o.verdict) for group in sorted(groups)}
+    return subsets, notes
 
 
 def _core(outcomes: Sequence[Outcome], verdict: Callable[[Outcome], Verdict]) -> dict[str, Any]:

@@ -90,9 +90,16 @@ def tables(body: dict[str, Any]) -> list[tuple[str, list[list[str]]]]:
     return found
 
 
+def notes(body: dict[str, Any]) -> list[str]:
+    """What the figures are not of: files that could not be read, columns that are not shown whole."""
+    left_out = body.get("leftOut", [])
+    told = [f"{len(left_out)} files could not be read and are left out"] if left_out else []
+    return told + [f"by {note}" for note in body["subsetNotes"]]
+
+
 def as_text(body: dict[str, Any]) -> str:
     """Tables in columns."""
-    lines = [f"{body['cases']} cases"]
+    lines = [f"{body['cases']} cases", *notes(body)]
     for title, rows in tables(body):
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines += ["", title]
@@ -122,6 +129,7 @@ def as_html(body: dict[str, Any]) -> str:
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
         f"<title>Detector evaluation</title><style>{_STYLE}</style>",
         f"<h1>Answering-machine detector, model {html.escape(body['model'])}</h1><p>{body['cases']} cases.</p>",
+        *(f"<p>{html.escape(note)}.</p>" for note in notes(body)),
     ]
     parts += [
         f'<h2>{html.escape(title)}</h2><img alt="{html.escape(title)}" src="data:image/png;base64,{image}">'

@@ -40,6 +40,29 @@ def test_classify_prints_a_line_a_file_and_goes_on(folder, capsys):
     assert classify.run(names[:1]) == 0
 
 
+def test_classify_goes_on_after_files_that_libsndfile_cannot_read_whole(folder, capsys):
+    voice = clip("person-hello")
+    kinds = {"gsm.wav": "GSM610", "g721.au": "G721_32", "bare.ulaw": "ULAW", "bare.bin": "ALAW", "bare.raw": "PCM_16"}
+    for name, coding in kinds.items():
+        container = {"wav": "WAV", "au": "AU"}.get(name.rpartition(".")[2], "RAW")
+        soundfile.write(folder / name, voice, 8_000, format=container, subtype=coding)
+    (folder / "folder.wav").mkdir()
+    names = [str(folder / name) for name in (*kinds, "folder.wav", "none.flac", "person.wav")]
+    assert classify.run(names) == 1
+    out, err = capsys.readouterr()
+    lines = {line["file"].rpartition("/")[2]: line for line in map(json.loads, out.splitlines())}
+    assert list(lines) == [name.rpartition("/")[2] for name in names]
+    assert {name for name, line in lines.items() if "error" in line} == {"bare.bin", "folder.wav", "none.flac"}
+    assert {line["verdict"] for line in lines.values() if "verdict" in line} == {"live_person"}
+    assert err == "3 of 8 files left out\n"
+    assert classify.run(["--headerless", "alaw", *names[:5]]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["verdict"] for line in out.splitlines()][3] == "live_person"
+    assert err == ""
+    assert classify.run(["--headerless", "wav", *names]) == 2
+    assert "'wav' is none of raw, r8" in capsys.readouterr().err
+
+
 def test_classify_wrong_calls(folder, capsys):
     assert classify.run([]) == 2
     assert classify.run(["--sensitivity", "50", str(folder / "person.wav")]) == 2
@@ -93,6 +116,8 @@ def test_evaluate_json_text_and_html(folder, capsys):
         ("file\tlabel\nx.wav\tfax\n", r"line 2: no such file x\.wav"),
         ("file\tlabel\tbeepMs\nperson.wav\tfax\tsoon\n", "line 2: .*milliseconds"),
         ("file\tlabel\n", "no cases"),
+        ("file\tlabel\tbeepMs\nperson.wav\tfax\tinf\n", "line 2: .*milliseconds"),
+        ("file\tlabel\n" + "x" * 200_000 + "\tfax\n", "cannot be read: field larger"),
     ],
 )
 def test_bad_lists_are_refused_with_their_line(folder, text, words):
@@ -103,10 +128,39 @@ def test_bad_lists_are_refused_with_their_line(folder, text, words):
     assert evaluate.run([str(path)]) == 2
 
 
-def test_a_file_that_is_no_audio_stops_the_evaluation(folder, capsys):
+def test_a_file_that_is_no_audio_is_left_out_of_the_evaluation_and_named(folder, capsys):
     (folder / "bad.wav").write_text("x")
-    assert evaluate.run([str(cases_file(folder, "bad.wav\tfax\t\t\t\tnone\n"))]) == 2
-    assert "bad.wav" in capsys.readouterr().err
+    path = cases_file(folder, "bad.wav\tfax\t\t\t\tnone\n")
+    soundfile.write(folder / "person.wav", clip("person-hello"), 8_000, subtype="GSM610")
+    page = folder / "r.html"
+    assert evaluate.run([str(path), "--json", "--html", str(page)]) == 1
+    out, err = capsys.readouterr()
+    body = json.loads(out)
+    assert (body["cases"], body["recall"]["fax"]["n"]) == (4, 1)
+    assert [one["file"] for one in body["leftOut"]] == [str(folder / "bad.wav")]
+    assert body["operatingCurve"][0]["peopleTakenForMachines"]["n"] == 1
+    assert err.splitlines()[0].startswith("left out: bad.wav: not readable as audio: ")
+    assert err.splitlines()[1] == "1 of 5 files left out"
+    assert "1 files could not be read and are left out." in page.read_text()
+
+
+def test_nothing_readable_is_no_evaluation(folder, capsys):
+    (folder / "bad.wav").write_text("x")
+    (folder / "cases.tsv").write_text("file\tlabel\nbad.wav\tfax\n")
+    assert evaluate.run([str(folder / "cases.tsv")]) == 2
+    assert "none of 1 files can be read: bad.wav: not readable" in capsys.readouterr().err
+
+
+def test_the_report_says_what_it_does_not_show(folder, capsys):
+    rows = "".join(f"none.wav\tunknown\tline{min(n, 22)}\tid{n}\n" for n in range(26))
+    (folder / "cases.tsv").write_text("file\tlabel\tline\tid\n" + rows)
+    assert evaluate.run([str(folder / "cases.tsv")]) == 0
+    text = capsys.readouterr().out
+    assert "by line: has 23 values; the 20 with the most cases are shown" in text
+    assert "by id: each of its 26 values is one case's own, which makes no subsets" in text
+    assert "By line" in text
+    assert "By id" not in text
+    assert "(3 others)" in text
 
 
 def test_detector_and_evaluation_agree(folder):

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.unit
 FLOORS: tuple[str, ...] = (
     # the detector
     "amd_model.verdict",
+    "amd_model.sound",
     "amd_model.detector",
     "amd_model.listening",
     "amd_model.evaluation",

@@ -26,7 +26,7 @@ from training.composition.compose import Case, Composer
 from training.composition.laws import DEV, TRAIN, Laws
 from training.composition.library import Library
 from training.corpus import phones
-from training.corpus.importers import load_audio
+from training.corpus.audio import load_audio
 from training.corpus.manifest import Clip, ManifestError, read
 from training.telephone import channel, signals
 from training.telephone.channel import Audio, active_rms

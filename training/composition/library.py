@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from amd_model.detector.spec import SAMPLE_RATE
 from training.composition.tape import Speech
-from training.corpus.importers import load_audio
+from training.corpus.audio import load_audio
 from training.corpus.manifest import Clip
 from training.corpus.phones import lexicon
 from training.telephone import signals
@@ -78,8 +77,5 @@ class Library:
 
 
 def _int16(clip: Clip) -> NDArray[np.int16]:
-    if clip.file.suffix == ".flac":
-        audio, rate = soundfile.read(clip.file, dtype="int16", always_2d=True)
-        if rate == SAMPLE_RATE and audio.shape[1] == 1:
-            return np.asarray(audio[:, 0], dtype=np.int16)
-    return (np.clip(load_audio(clip.file), -1, 0.9999) * 32_768).astype(np.int16)
+    """Its samples; of 16 bits they are what the file holds."""
+    return np.clip(np.rint(load_audio(clip.file) * 32_768), -32_768, 32_767).astype(np.int16)

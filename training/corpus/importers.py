@@ -8,6 +8,8 @@
         and tested on a copy of it, never on the corpora themselves: they are too large to fetch here)
 
 Audio is copied as 8 kHz mono 16-bit FLAC with the silence at both ends cut; splits go by speaker, never by file.
+What cannot be read is left out and named (exit code 1), the others are done. A list that is wrong is refused (2), and
+no manifest is written.
 """
 
 from __future__ import annotations
@@ -20,47 +22,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import soundfile
-from scipy import signal
-
-from amd_model.detector.spec import SAMPLE_RATE
+from amd_model.sound import option
 from amd_model.verdict import Verdict
-from training.corpus.manifest import CALL_PREFIX, Clip, ManifestError, write
-from training.telephone.channel import Audio
+from training.corpus.audio import copy_in
+from training.corpus.manifest import CALL_PREFIX, Clip, ManifestError
 
 _TTS_TIMEOUT_S = 60
-
-
-def load_audio(path: Path, channel: int | None = None) -> Audio:
-    """A file as 8 kHz mono float32; ``channel`` chooses one, otherwise they are averaged. Raises ManifestError."""
-    try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, OSError) as error:
-        raise ManifestError(f"{path.name}: not readable as audio: {error}") from error
-    if channel is not None and channel >= samples.shape[1]:
-        raise ManifestError(f"{path.name}: has {samples.shape[1]} channel(s), channel {channel} was asked for")
-    mono = samples[:, channel] if channel is not None else samples.mean(axis=1)
-    if rate != SAMPLE_RATE:
-        common = int(np.gcd(rate, SAMPLE_RATE))
-        mono = signal.resample_poly(mono, SAMPLE_RATE // common, rate // common)
-    return np.asarray(mono, dtype=np.float32)
-
-
-def trimmed(audio: Audio, keep_s: float = 0.1) -> Audio:
-    """Without the silence (40 dB below the loudest 20 ms) at both ends, but for ``keep_s``."""
-    count = len(audio) // 160
-    if not count:
-        return audio
-    power = np.square(audio[: count * 160].reshape(count, 160)).mean(axis=1)
-    loud = np.flatnonzero(power > power.max() * 1e-4)
-    if not len(loud) or power.max() == 0:
-        return audio
-    keep = int(keep_s * SAMPLE_RATE)
-    return audio[max(0, loud[0] * 160 - keep) : (loud[-1] + 1) * 160 + keep]
+_TEXTS = frozenset((".json", ".csv", ".tsv", ".txt", ".md", ".html", ".xml", ".yaml", ".yml", ".log"))
 
 
 def split_of(speaker: str, dev_share: float = 0.1, test_share: float = 0.1) -> str:
@@ -111,7 +81,7 @@ def recordings(root: Path, labels: Path | None, licence: str = "own recordings")
         for folder in sorted(p for p in root.iterdir() if p.is_dir()):
             if folder.name not in known:
                 raise ManifestError(f"folder {folder.name!r} is no verdict; known are {', '.join(sorted(known))}")
-            for file in sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".wav", ".flac", ".ogg")):
+            for file in sorted(p for p in folder.rglob("*") if _may_be_sound(p)):
                 speaker = _unnamed(file)
                 yield Clip(file, CALL_PREFIX + folder.name, speaker, "recordings", licence, split_of(speaker))
         return
@@ -129,6 +99,11 @@ def recordings(root: Path, labels: Path | None, licence: str = "own recordings")
             speaker = row.get("speaker") or _unnamed(file)
             split = row.get("split") or split_of(speaker)
             yield Clip(file, CALL_PREFIX + row["label"], speaker, "recordings", licence, split)
+
+
+def _may_be_sound(path: Path) -> bool:
+    """Anything that is no text beside the sounds: who put it there learns if it cannot be read."""
+    return path.is_file() and not path.name.startswith(".") and path.suffix.lower() not in _TEXTS
 
 
 def _unnamed(file: Path) -> str:
@@ -187,48 +162,14 @@ def spoken(
             w.replace("{voice}", voice).replace("{text}", text).replace("{out}", str(wave))
             for w in _words(command, voice)
         ]
-        result = subprocess.run(words, capture_output=True, timeout=_TTS_TIMEOUT_S, check=False)
+        try:
+            result = subprocess.run(words, capture_output=True, timeout=_TTS_TIMEOUT_S, check=False)
+        except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+            raise ManifestError(f"line {index + 1}: {words[0]} failed: {error}") from error
         if result.returncode != 0 or not wave.is_file():
             raise ManifestError(f"line {index + 1}: {words[0]} failed: {result.stderr.decode(errors='replace')[:200]}")
         speaker = f"{source}-{voice}".replace(" ", "_")
         yield Clip(wave, kind, speaker, source, "synthetic", split, text, language)
-
-
-def copy_in(clips: Iterable[Clip], out: Path, channel: int | None = None, trim: bool = True) -> list[Clip]:
-    """Every clip as 8 kHz mono FLAC below ``out``; whole calls keep their silence.
-
-    A clip without a sound is left out, unless it is a call that nobody spoke in; what is left out, and what was mixed
-    from several channels, is said.
-    """
-    copied: list[Clip] = []
-    silent: list[str] = []
-    mixed = 0
-    for index, clip in enumerate(clips):
-        audio = load_audio(clip.file, channel)
-        if trim and clip.verdict is None:
-            audio = trimmed(audio)
-        peak = float(np.max(np.abs(audio), initial=0.0))
-        dead_line = len(audio) > 0 and clip.verdict is Verdict.UNKNOWN
-        if peak < 1e-4 and not dead_line:
-            silent.append(clip.file.name)
-            continue
-        mixed += clip.verdict is not None and channel is None and soundfile.info(clip.file).channels > 1
-        target = out / clip.source.replace("/", "-") / f"{index:05d}-{clip.file.stem[:40]}.flac"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(target, audio / max(1.0, peak), SAMPLE_RATE, subtype="PCM_16")
-        copied.append(replace(clip, file=target))
-    write(out / "manifest.tsv", copied)
-    _tell_losses(mixed, silent, channel)
-    return copied
-
-
-def _tell_losses(mixed: int, silent: list[str], channel: int | None) -> None:
-    if mixed:
-        print(f"channels mixed: {mixed} (--channel takes the far end's; 0 is the first)")
-    if silent:
-        hint = "" if channel is None else f" (is channel {channel} the far end's?)"
-        named = ", ".join(silent[:3]) + (", …" if len(silent) > 3 else "")
-        print(f"left out, without a sound{hint}: {len(silent)} ({named})")
 
 
 def _pairs(path: Path) -> Iterator[tuple[str, str]]:
@@ -246,13 +187,14 @@ def _words(command: str, voice: str) -> list[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Command line; 0 when a manifest was written."""
+    """Command line: 0 when everything was taken, 1 when something was left out, 2 when nothing was written."""
     parser = argparse.ArgumentParser("python -m training import", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("what", choices=("prompts", "recordings", "speechocean", "harper-valley", "robocalls", "tts"))
     parser.add_argument("--root", type=Path, default=Path())
     parser.add_argument("--list", type=Path, help="prompts: the TSV that says which file suits which class")
     parser.add_argument("--labels", type=Path, help="recordings: CSV with file,label[,speaker,split]")
     parser.add_argument("--channel", type=int, help="stereo recordings: the far end's channel, from 0")
+    option.add_to(parser)
     parser.add_argument("--command", help="tts: the program, with {voice} {text} {out}")
     parser.add_argument("--voices", type=Path, help="tts: one voice a line")
     parser.add_argument("--texts", type=Path, help="tts: kind<TAB>text a line")
@@ -261,6 +203,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--language", default="en", help="tts: of the texts (default %(default)s)")
     parser.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(argv)
+    needed = {"prompts": ("list",), "tts": ("command", "voices", "texts")}.get(options.what, ())
+    if missing := [f"--{name}" for name in needed if getattr(options, name) is None]:
+        parser.error(f"{options.what} needs {' and '.join(missing)}")
     simple: dict[str, Callable[[], Iterable[Clip]]] = {
         "prompts": lambda: prompts(options.list, options.root),
         "recordings": lambda: recordings(options.root, options.labels),
@@ -278,9 +223,15 @@ def main(argv: list[str] | None = None) -> int:
         ),
     }
     try:
-        clips = copy_in(simple[options.what](), options.out, options.channel)
-    except ManifestError as error:
+        done = copy_in(simple[options.what](), options.out, options.channel, options.headerless)
+    except (ManifestError, OSError, csv.Error, json.JSONDecodeError, UnicodeDecodeError) as error:
         print(f"import failed: {error}", file=sys.stderr)
-        return 1
-    print(f"{len(clips)} clips in {options.out / 'manifest.tsv'}")
-    return 0
+        return 2
+    except KeyError as error:
+        print(f"import failed: there is no {error} where the published layout has it", file=sys.stderr)
+        return 2
+    if not done.clips:
+        print("import failed: there is no clip to take", file=sys.stderr)
+        return 2
+    print(f"{len(done.clips)} clips in {options.out / 'manifest.tsv'}")
+    return 1 if done.unread else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -103,12 +104,17 @@ def _read(clip: Clip) -> Audio:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the figures."""
+    """Command line: prints the figures; 1 when the corpus is refused."""
     parser = argparse.ArgumentParser("python -m training likeness", description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--data", type=Path, action="append", required=True, help="folder with a manifest.tsv")
     parser.add_argument("--clips", type=int, default=250)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(argv)
-    clips = [clip for clip in load_clips(options.data) if clip.kind == "speech"]
-    print(json.dumps(figures(clips, options.clips, np.random.default_rng(options.seed)), indent=2))
+    try:
+        clips = [clip for clip in load_clips(options.data) if clip.kind == "speech"]
+        found = figures(clips, options.clips, np.random.default_rng(options.seed))
+    except ValueError as error:  # a manifest, a file, or clips too short
+        print(f"no figures: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(found, indent=2))
     return 0

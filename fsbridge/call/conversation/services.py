@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from amd_model.listening import likeness
+from amd_model.sound import files
 from amd_model.verdict import AmdOptions
 from fsbridge.amd import fork
 from fsbridge.amd.workers import WorkerPool
@@ -116,7 +116,7 @@ class House:
         if found is None:
             if len(self._references) >= MAX_REFERENCES:
                 self._references.clear()
-            found = self._references[file, stamp] = likeness.fingerprint(_read(path))
+            found = self._references[file, stamp] = likeness.fingerprint(read_reference(path))
         return found
 
     def keep_timeline(self, call: Call, timeline: Timeline) -> None:
@@ -127,16 +127,15 @@ class House:
         return next(org for org in self.settings.orgs if org.id == org_id)
 
 
-def _read(path: Path) -> NDArray[np.float32]:
+def read_reference(path: Path) -> NDArray[np.float32]:
     """A recording as the network hears it: 8 kHz, mono, -1 to 1. Raises ValueError."""
+    if not path.is_file():
+        raise ValueError("is no file")
     try:
-        with soundfile.SoundFile(path) as sound:
-            if len(sound) > MAX_REFERENCE_S * sound.samplerate:
-                raise ValueError(f"is longer than {MAX_REFERENCE_S:g} s")
-            if sound.samplerate != likeness.SAMPLE_RATE:
-                wanted = likeness.SAMPLE_RATE
-                raise ValueError(f"has {sound.samplerate} samples a second; reference recordings have {wanted}")
-            samples = sound.read(dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise ValueError(f"is no sound file: {error}") from error
-    return np.asarray(samples.mean(axis=1), np.float32)
+        sound = files.read(path, max_s=MAX_REFERENCE_S)
+    except files.AudioError as error:
+        raise ValueError(error.reason) from error
+    if sound.rate != likeness.SAMPLE_RATE:
+        wanted = likeness.SAMPLE_RATE
+        raise ValueError(f"has {sound.rate} samples a second; reference recordings have {wanted}")
+    return sound.samples

@@ -1,12 +1,12 @@
 """Sound as PCM bytes: files, FreeSWITCH's tone and silence streams, DTMF, fax tones, stand-in speech.
 
-Everything is 16-bit little-endian, 8 kHz, mono, made once and shared: a call only holds references. Files are
-read with soundfile (WAV, FLAC, OGG, …), mixed to mono and resampled by linear interpolation when they are not 8 kHz.
+Everything is 16-bit little-endian, 8 kHz, mono, made once and shared: a call only holds references. Files are what
+mod_sndfile plays (WAV, FLAC, OGG, …, and without a header .raw, .gsm, .ulaw and their like; `amd_model.sound`), mixed
+to mono and resampled by linear interpolation when they are not 8 kHz.
 """
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from functools import lru_cache
@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from amd_model.sound import files
+from amd_model.sound.files import AudioError, Sound
 from fsbridge.errors import FsbridgeError
 from fsbridge.simulator.audio.lines import RATE, silence
 
@@ -46,24 +48,26 @@ def to_pcm(wave: Floats) -> bytes:
 @lru_cache(maxsize=256)
 def load(path: str) -> bytes:
     """A sound file's PCM. Raises SoundError when it is missing or no sound file."""
-    return _read(path, path)
+    try:
+        return _pcm(files.read(path, max_s=MAX_SECONDS, cut=True))
+    except AudioError as error:
+        raise SoundError(f"{path}: cannot be read as a sound file ({error})") from error
 
 
 def decode(data: bytes, name: str) -> bytes:
     """The PCM of a sound file's content. Raises SoundError, which calls it `name`."""
-    return _read(io.BytesIO(data), name)
-
-
-def _read(source: str | io.BytesIO, name: str) -> bytes:
     try:
-        samples, rate = soundfile.read(source, dtype="float64", always_2d=True, frames=int(MAX_SECONDS * 192_000))
-    except (OSError, RuntimeError) as error:
+        return _pcm(files.decode(data, name, max_s=MAX_SECONDS, cut=True))
+    except AudioError as error:
         raise SoundError(f"{name}: cannot be read as a sound file ({error})") from error
-    mono: Floats = samples.mean(axis=1)
-    if rate != RATE and len(mono):
-        count = int(len(mono) * RATE / rate)
-        mono = np.interp(np.arange(count) * (rate / RATE), np.arange(len(mono)), mono)
-    return to_pcm(mono[: int(MAX_SECONDS * RATE)])
+
+
+def _pcm(sound: Sound) -> bytes:
+    wave: Floats = sound.samples.astype(np.float64)
+    if sound.rate != RATE and len(wave):
+        count = int(len(wave) * RATE / sound.rate)
+        wave = np.interp(np.arange(count) * (sound.rate / RATE), np.arange(len(wave)), wave)
+    return to_pcm(wave)
 
 
 @lru_cache(maxsize=256)

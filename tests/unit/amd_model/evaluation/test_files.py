@@ -1,10 +1,11 @@
-"""Every sound file is read as 8 kHz mono or refused by name."""
+"""Sound files as the detector hears them; which files are read at all is in `tests/unit/amd_model/sound`."""
 
 import numpy as np
 import pytest
 import soundfile
 
-from amd_model.evaluation.files import AudioError, read, resample, to_pcm
+from amd_model.evaluation.files import read, resample, to_pcm
+from amd_model.sound.files import AudioError
 
 pytestmark = pytest.mark.unit
 
@@ -35,8 +36,6 @@ def test_formats(tmp_path, rate, channels, name, subtype):
 
 def test_resampling_keeps_aliases_out():
     assert np.sqrt(np.mean(resample(sine(44_100, 9_000.0), 44_100)[200:-200] ** 2)) < 0.005
-    with pytest.raises(AudioError, match="sample rate of 500 Hz"):
-        resample(sine(8_000), 500)
 
 
 def test_truncated_is_read_as_far_as_it_goes(tmp_path):
@@ -46,24 +45,10 @@ def test_truncated_is_read_as_far_as_it_goes(tmp_path):
     assert 3_900 <= len(read(path)) <= 4_000
 
 
-@pytest.mark.parametrize(
-    ("content", "words"), [(b"", "not readable"), (b"hello there", "not readable"), (None, "not readable")]
-)
-def test_refused_by_name(tmp_path, content, words):
-    path = tmp_path / "bad.wav"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(AudioError, match=rf"bad\.wav: .*{words}|bad\.wav: {words}"):
-        read(path)
-
-
-def test_no_samples_and_no_numbers(tmp_path):
+def test_no_samples_are_refused_by_name(tmp_path):
     soundfile.write(tmp_path / "none.wav", np.zeros(0), 8_000)
     with pytest.raises(AudioError, match=r"none\.wav: holds no samples"):
         read(tmp_path / "none.wav")
-    soundfile.write(tmp_path / "nan.wav", np.array([0.0, np.nan]), 8_000, subtype="FLOAT")
-    with pytest.raises(AudioError, match=r"nan\.wav: .*not numbers"):
-        read(tmp_path / "nan.wav")
 
 
 def test_pcm_is_clipped_little_endian():

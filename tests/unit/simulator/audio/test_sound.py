@@ -129,3 +129,38 @@ def test_no_tone_is_silence_and_quiet_is_not_heard() -> None:
     assert not sound.heard(b"")
     assert not sound.heard(pcm(100, 10))
     assert sound.heard(pcm(-300, 10))
+
+
+def test_what_mod_sndfile_plays_is_played(tmp_path: Path) -> None:
+    """Coded so that libsndfile cannot seek in it, or without a header under a known extension."""
+    wave = (0.3 * np.sin(np.arange(RATE) / 3)).astype(np.float32)
+    for name, container, coding in (
+        ("a.wav", "WAV", "GSM610"),
+        ("a.au", "AU", "G721_32"),
+        ("a.gsm", "RAW", "GSM610"),
+        ("a.vox", "RAW", "VOX_ADPCM"),
+        ("a.raw", "RAW", "PCM_16"),
+        ("a.ulaw", "RAW", "ULAW"),
+    ):
+        path = tmp_path / name
+        soundfile.write(path, wave, RATE, format=container, subtype=coding)
+        loaded = sound.load(str(path))
+        assert 2 * RATE <= len(loaded) < 2 * RATE + 800
+        assert sound.heard(loaded)
+        assert sound.decode(path.read_bytes(), name) == loaded
+
+
+def test_a_sound_longer_than_a_call_may_hold_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound, "MAX_SECONDS", 0.5)
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.zeros(RATE), RATE, subtype="GSM610")
+    assert len(sound.load(str(path))) == RATE
+
+
+@pytest.mark.parametrize("name", ["bad.wav", "bad.flac", "bad.mp3", "bad"])
+def test_what_is_no_sound_is_an_error_with_its_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no sound at all")
+    with pytest.raises(sound.SoundError, match=name):
+        sound.load(str(tmp_path / name))
+    with pytest.raises(sound.SoundError, match="gone"):
+        sound.load(str(tmp_path / "gone"))

@@ -9,7 +9,7 @@ import soundfile
 
 from tests.unit.training.sounds import voice
 from training.__main__ import main as training
-from training.corpus import importers
+from training.corpus import audio, importers
 from training.corpus.manifest import ManifestError, read
 
 pytestmark = pytest.mark.unit
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.unit
 
 def put(path, seconds=0.6, rate=8_000, channels=1, seed=1):
     path.parent.mkdir(parents=True, exist_ok=True)
-    audio = voice(seconds, seed, 120)
-    audio = np.interp(np.arange(int(len(audio) * rate / 8_000)) * 8_000 / rate, np.arange(len(audio)), audio)
+    said = voice(seconds, seed, 120)
+    said = np.interp(np.arange(int(len(said) * rate / 8_000)) * 8_000 / rate, np.arange(len(said)), said)
     if channels == 2:
-        audio = np.stack((np.zeros_like(audio), audio), axis=1)
-    soundfile.write(path, audio, rate, subtype="PCM_16")
+        said = np.stack((np.zeros_like(said), said), axis=1)
+    soundfile.write(path, said, rate, subtype="PCM_16")
     return path
 
 
@@ -31,14 +31,15 @@ def test_recordings_in_folders_with_the_far_channel(tmp_path):
     code = training(
         ["import", "recordings", "--root", str(tmp_path / "calls"), "--channel", "1", "--out", str(tmp_path / "o")]
     )
-    assert code == 1, "a mono file has no second channel"
+    assert code == 1, "a mono file has no second channel; the other is taken"
+    assert [clip.kind for clip in read(tmp_path / "o/manifest.tsv")] == ["call:live_person"]
     code = training(["import", "recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")])
     assert code == 0
     clips = read(tmp_path / "out/manifest.tsv")
     assert [clip.kind for clip in clips] == ["call:fax", "call:live_person"]
-    audio, rate = soundfile.read(clips[1].file)
-    assert (rate, audio.ndim) == (8_000, 1)
-    assert abs(len(audio) - 4_800) < 20
+    copied, rate = soundfile.read(clips[1].file)
+    assert (rate, copied.ndim) == (8_000, 1)
+    assert abs(len(copied) - 4_800) < 20
 
 
 def test_a_recording_is_known_by_its_content(tmp_path):
@@ -144,7 +145,7 @@ def test_any_tts_command(tmp_path):
 def test_what_is_no_audio_is_refused_and_silence_left_out(tmp_path, capsys):
     (tmp_path / "x.wav").write_text("not audio")
     with pytest.raises(ManifestError, match=r"x\.wav: not readable"):
-        importers.load_audio(tmp_path / "x.wav")
+        audio.load_audio(tmp_path / "x.wav")
     (tmp_path / "calls/fax").mkdir(parents=True)
     soundfile.write(tmp_path / "calls/fax/s.wav", np.zeros(8_000), 8_000)
     put(tmp_path / "calls/live_person/p.wav", channels=2)
@@ -163,10 +164,79 @@ def test_what_is_no_audio_is_refused_and_silence_left_out(tmp_path, capsys):
     assert "left out, without a sound (is channel 0 the far end's?): 3 (s.wav, p.wav, empty.wav)\n" in said
 
 
+def test_what_cannot_be_read_is_named_and_the_others_are_taken(tmp_path, capsys):
+    folder = tmp_path / "calls/live_person"
+    folder.mkdir(parents=True)
+    sound = voice(0.6, 1, 120)
+    soundfile.write(folder / "a.wav", sound, 8_000, subtype="GSM610")
+    soundfile.write(folder / "b.gsm", sound, 8_000, format="RAW", subtype="GSM610")
+    soundfile.write(folder / "c.AU", sound, 8_000, format="AU", subtype="G721_32")
+    (folder / "d.m4a").write_bytes(b"\0\0\0\x20ftypM4A ")
+    (folder / "e.wav").write_text("no sound")
+    (folder / "e.json").write_text("{}")
+    (folder / ".labels.lock").write_text("")
+    arguments = ["import", "recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")]
+    assert training(arguments) == 1
+    assert len(read(tmp_path / "out/manifest.tsv")) == 3
+    said = capsys.readouterr().out
+    assert "left out, not readable: 2\n  d.m4a: not readable as audio: format not recognised\n  e.wav: not" in said
+    assert "3 clips in " in said
+    for name in ("a.wav", "b.gsm", "c.AU"):
+        (folder / name).unlink()
+    assert training([*arguments[:-1], str(tmp_path / "none")]) == 2
+    assert "there is no clip to take" in capsys.readouterr().err
+    assert not (tmp_path / "none/manifest.tsv").exists()
+
+
+def test_what_has_no_header_is_what_the_caller_says(tmp_path):
+    (tmp_path / "calls/fax").mkdir(parents=True)
+    soundfile.write(tmp_path / "calls/fax/x", voice(0.6, 1, 120), 16_000, format="RAW", subtype="ALAW")
+    arguments = ["import", "recordings", "--root", str(tmp_path / "calls"), "--out", str(tmp_path / "out")]
+    assert training(arguments) == 2
+    assert training([*arguments, "--headerless", "alaw@16000"]) == 0
+    (clip,) = read(tmp_path / "out/manifest.tsv")
+    assert len(audio.load_audio(clip.file)) == 2_400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["prompts", "--list", "none.tsv"], "No such file"),
+        (["recordings", "--root", "none"], "No such file"),
+        (["speechocean", "--root", "none"], "No such file"),
+        (["robocalls", "--root", "."], "metadata.csv"),
+        (
+            ["tts", "--command", "no-such-program {text} {out}", "--voices", "v", "--texts", "t"],
+            "line 1: no-such-program",
+        ),
+    ],
+)
+def test_a_wrong_call_is_told_in_words(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v").write_text("-v en\n")
+    (tmp_path / "t").write_text("live\tHello?\n")
+    assert training(["import", *arguments, "--out", "out"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("import failed: ")
+    assert words in said
+
+
+def test_a_layout_that_lacks_a_column_is_told(tmp_path, capsys):
+    (tmp_path / "metadata.csv").write_text("name\nx\n")
+    assert training(["import", "robocalls", "--root", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    assert "there is no 'file_name' where the published layout has it" in capsys.readouterr().err
+
+
+def test_what_an_importer_needs_is_asked_for(capsys):
+    with pytest.raises(SystemExit):
+        training(["import", "tts", "--out", "x"])
+    assert "tts needs --command and --voices and --texts" in capsys.readouterr().err
+
+
 def test_trimming_keeps_the_words():
-    audio = np.concatenate((np.zeros(4_000), voice(0.5, 2, 150), np.zeros(4_000))).astype(np.float32)
-    assert 4_000 <= len(importers.trimmed(audio)) <= 6_200
-    assert len(importers.trimmed(np.zeros(10, np.float32))) == 10
+    said = np.concatenate((np.zeros(4_000), voice(0.5, 2, 150), np.zeros(4_000))).astype(np.float32)
+    assert 4_000 <= len(audio.trimmed(said)) <= 6_200
+    assert len(audio.trimmed(np.zeros(10, np.float32))) == 10
 
 
 def test_split_is_the_same_everywhere():
