@@ -14,10 +14,12 @@ import yaml
 from api.cli.serve import EXAMPLE_KEY_HASH
 from fsbridge.call.lifecycle import arrivals
 from fsbridge.doctor import node as doctor
+from fsbridge.doctor import replies
 from fsbridge.doctor.configuration import examine_taps
 from fsbridge.doctor.findings import Level
 from fsbridge.doctor.needs import FlowNeeds
 from fsbridge.doctor.sip import PING_S
+from fsbridge.settings.dialing import DialingSettings
 from fsbridge.settings.reading import load, parse
 from fsbridge.settings.whole import Settings
 from fsbridge.simulator.farends.book_file import default_book
@@ -64,7 +66,7 @@ def test_every_piece_is_well_formed(path: Path) -> None:
 
 def test_the_readme_has_a_row_for_every_piece_and_no_other() -> None:
     rows = re.findall(r"^\| `([^`]+\.xml)` \|", (CONF / "README.md").read_text(), re.MULTILINE)
-    assert sorted(rows) == [str(path.relative_to(CONF)) for path in PIECES]
+    assert sorted(rows) == sorted(str(path.relative_to(CONF)) for path in PIECES)
 
 
 def test_the_event_socket_is_closed_to_everybody_but_the_list() -> None:
@@ -94,6 +96,27 @@ def test_every_module_that_the_doctor_asks_for_is_loaded() -> None:
     wanted = {command.split()[1] for command in asked if command.startswith("module_exists ")}
     assert len(wanted) > 7
     assert wanted | {"mod_event_socket", "mod_dialplan_xml"} <= modules
+
+
+@pytest.mark.parametrize("path", [CONF / "sip_profiles" / "external.xml", DOCKER / "freeswitch" / "fsbridge.xml"])
+def test_far_ends_cannot_transfer_calls_of_our_profiles(path: Path) -> None:
+    """As FreeSWITCH prints a profile, the doctor has nothing to say."""
+    profile = ET.parse(path).getroot()
+    name = str(profile.get("name"))
+    printed = f"<configuration><profiles>{ET.tostring(profile, encoding='unicode')}</profiles></configuration>"
+    given = replies.read_profile_params(printed, name)
+    assert given is not None
+    assert replies.is_true(given["disable-transfer"])
+    (gateways,) = profile.iter("X-PRE-PROCESS")
+    assert gateways.attrib == {"cmd": "include", "data": "external/*.xml"}
+    # On a line of its own, or FreeSWITCH does not see it.
+    assert '\n    <X-PRE-PROCESS cmd="include" data="external/*.xml"/>\n' in path.read_text()
+
+
+def test_calls_that_come_in_wait_as_long_for_a_silent_far_end_as_those_that_go_out() -> None:
+    given = params(xml("sip_profiles/external.xml"))
+    assert int(given["rtp-timeout-sec"]) == DialingSettings().media_timeout_s
+    assert int(given["rtp-hold-timeout-sec"]) == DialingSettings().media_hold_timeout_s
 
 
 def test_the_limits_are_not_what_the_doctor_calls_low() -> None:
