@@ -1,17 +1,18 @@
 """One FreeSWITCH node: a connection kept alive, and what is known of the node's health. Shell.
 
-Life of the connection: connect, subscribe, tell `on_up` (so that the calls resynchronise), watch HEARTBEAT,
-and, when it is lost or silent, tell `on_down` and try again, after a pause that doubles to a bound with jitter.
-Events go to `on_event` as they come; it must not block.
+Life of the connection: connect, subscribe, ask who it is and how it stands, tell `on_up` (so that the calls
+resynchronise), watch HEARTBEAT, and, when it is lost or silent, tell `on_down` and try again, after a pause that
+doubles to a bound with jitter. How it stands is asked again with each HEARTBEAT, when a call's end casts doubt on it,
+and often while it stands badly. Events go to `on_event` as they come; it must not block.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import gevent
 import structlog
 from gevent.event import Event as Flag
 
@@ -21,7 +22,8 @@ from fsbridge.esl.commands import Command, Filter, Subscribe
 from fsbridge.esl.errors import CommandTimeout, EslError, EslNotSent
 from fsbridge.esl.events import Event, read_dump
 from fsbridge.esl.session import JobResult
-from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid
+from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, is_uuid
+from fsbridge.nodes.standing import DOUBTFUL, QUESTIONS, Health, Standing, read_health, read_standing, reason
 from fsbridge.settings.nodes import NodeSettings
 from fsbridge.supervise import Supervisor
 
@@ -36,16 +38,6 @@ MAX_MODULES = 64
 UNFILTERABLE = frozenset({"DTMF", "DETECTED_TONE"})
 """Channel events that our filter on `fsbridge_node` would drop, so they are let in by name, other people's calls
 included: they carry no channel variables (fs-traces/far_end_sends_dtmf, fax_answers)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What the last HEARTBEAT said; None until the first one."""
-
-    sessions: int
-    max_sessions: int
-    sessions_per_second_max: int
-    idle_cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +68,10 @@ class Node:
         self.settings = settings
         self.name = settings.name
         self.epoch = 0
+        self.born_in_epoch = 0
+        """The first connection to the FreeSWITCH process that runs there now; what was before ended with another."""
         self.health: Health | None = None
+        self.standing = Standing.OPEN
         self.draining = False
         self.last_error: str | None = None
         self._supervisor = supervisor
@@ -87,6 +82,8 @@ class Node:
         self._unfiltered = (*(name for name in self._names if name in UNFILTERABLE), *of_any_channel)
         self._client: EslClient | None = None
         self._modules: dict[tuple[int, str], bool] = {}
+        self._core = ""
+        self._doubted = Flag()
         self._stopping = Flag()
         self._up = Flag()
 
@@ -97,9 +94,20 @@ class Node:
 
     @property
     def ready(self) -> bool:
-        """Whether the node takes new calls: connected, not drained, and below its session limit."""
-        full = self.health is not None and self.health.sessions >= self.health.max_sessions > 0
-        return self.connected and not self.draining and not full
+        """Whether the node takes new calls."""
+        return not self.unready_because
+
+    @property
+    def unready_because(self) -> str:
+        """Why the node takes no new calls, in words; empty where it does."""
+        if not self.connected:
+            return self.last_error or "not connected yet"
+        return reason(self.standing, self.health, self.draining)
+
+    def doubt(self, cause: str) -> None:
+        """A call has ended with this cause: where it may be the node's own state, the node is asked."""
+        if cause in DOUBTFUL:
+            self._doubted.set()
 
     def start(self) -> None:
         """Begin to keep the connection."""
@@ -201,6 +209,8 @@ class Node:
             for kept in ("BACKGROUND_JOB", "HEARTBEAT", *self._unfiltered):
                 client.command(Filter("Event-Name", kept))
             client.command(Filter("variable_fsbridge_node", self.name))
+            core = client.api("global_getvar core_uuid").strip()
+            self.standing = self._ask_standing(client)
         except EslError as error:
             client.stop()
             if str(error) != self.last_error:
@@ -211,6 +221,12 @@ class Node:
         self.health = None
         self.last_error = None
         self.epoch += 1
+        if not is_uuid(core) or core != self._core:
+            # Of a node that does not say who it is nothing is concluded.
+            if is_uuid(core) and self._core:
+                self.born_in_epoch = self.epoch
+                log.warning("node_restarted", node=self.name, core=core)
+            self._core = core if is_uuid(core) else ""
         self._client = client
         self._up.set()
         log.info("node_up", node=self.name, connection=self.epoch)
@@ -221,7 +237,9 @@ class Node:
         """Until the connection is lost; a node that we have listened to in vain for too long is given up."""
         silence = self.settings.heartbeat_timeout_s
         heard, since = client.events_seen, client.listened_s
-        while not client.lost.wait(min(WATCH_INTERVAL_S, silence / 4)):
+        interval = min(WATCH_INTERVAL_S, silence / 4)
+        while not client.lost.is_set():
+            gevent.wait((client.lost, self._doubted), timeout=interval, count=1)
             if client.events_seen != heard:
                 heard, since = client.events_seen, client.listened_s
             if self._stopping.is_set():
@@ -229,6 +247,25 @@ class Node:
             elif client.listened_s - since > silence:
                 log.warning("node_silent", node=self.name, seconds=silence)
                 client.stop(f"no event, not even a HEARTBEAT, for {silence:g} s")
+            elif self._doubted.is_set() or self.standing is not Standing.OPEN:
+                self._doubted.clear()
+                self._stand(client)
+
+    def _stand(self, client: EslClient) -> None:
+        before = self.standing
+        try:
+            self.standing = self._ask_standing(client)
+        except EslError:
+            return  # lost: the next connection asks
+        if self.standing is not before:
+            log.warning("node_stands", node=self.name, standing=str(self.standing) or "takes calls")
+
+    def _ask_standing(self, client: EslClient) -> Standing:
+        """Raises EslError, but not CommandTimeout."""
+        try:
+            return read_standing(*(client.api(question) for question in QUESTIONS))
+        except CommandTimeout:
+            return Standing.SILENT
 
     def _pause(self, failures: int) -> float:
         low, high = self._backoff_s
@@ -237,23 +274,6 @@ class Node:
     def _on_event(self, event: Event) -> None:
         if event.name == "HEARTBEAT":
             self.health = read_health(event)
+            self._doubted.set()
         else:
             self._events.on_event(self, event)
-
-
-def read_health(event: Event) -> Health:
-    """A HEARTBEAT's figures; what is missing or no number counts as 0 (fs-traces/unknown_gateway)."""
-
-    def number(name: str) -> float:
-        try:
-            value = float(event.headers.get(name, "0"))
-        except ValueError:
-            return 0.0
-        return value if math.isfinite(value) else 0.0
-
-    return Health(
-        sessions=int(number("Session-Count")),
-        max_sessions=int(number("Max-Sessions")),
-        sessions_per_second_max=int(number("Session-Per-Sec-Max")),
-        idle_cpu=number("Idle-CPU"),
-    )

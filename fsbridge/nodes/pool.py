@@ -27,5 +27,5 @@ class NodePool:
         return min(ready, key=lambda node: self._load(node.name), default=None)
 
     def unready(self) -> list[str]:
-        """The names of the nodes that take no calls now."""
-        return [node.name for node in self._nodes.values() if not node.ready]
+        """The nodes that take no calls now, each with the reason in words."""
+        return [f"{node.name}: {why}" for node in self._nodes.values() if (why := node.unready_because)]

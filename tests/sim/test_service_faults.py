@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from api.main import Service
+from fsbridge.nodes.node import Node
 from fsbridge.simulator import Simulator
 from fsbridge.supervise import Supervisor
+from tests.sim.simulator_helpers import Client
 from tests.sim.stack import ORG, Stack, running, settings, simulated_node, until
 
 pytestmark = pytest.mark.sim
@@ -74,6 +76,80 @@ def test_without_a_node_calls_fail_with_words_and_readiness_says_so(tmp_path: Pa
             assert ready.status_code == 503
             assert "no FreeSWITCH node is ready" in ready.text
             assert stack.session.get(f"{stack.base}/healthz", timeout=5).status_code == 200
+
+
+def node_of(stack: Stack) -> Node:
+    return next(iter(stack.service.pool))
+
+
+def readiness(stack: Stack) -> tuple[int, str]:
+    answer = stack.session.get(f"{stack.base}/readyz", timeout=5)
+    return answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("how", ["", " outbound"])
+def test_a_paused_node_takes_no_calls_and_readiness_says_so(tmp_path: Path, how: str) -> None:
+    """No heartbeat comes, and one would say "System Ready": the first call that the node refuses makes us ask."""
+    with (
+        simulated_node(heartbeat_seconds=10_000) as simulator,
+        running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack,
+    ):
+        node_of(stack).api(f"fsctl pause{how}")
+        refused = stack.place("+15550100001", mode="sync").json()
+        assert (refused["failureReason"], refused["hangup"]["cause"]) == (
+            "trunk_unavailable",
+            "DESTINATION_OUT_OF_ORDER",
+        )
+        until(lambda: not node_of(stack).ready)
+        status, words = readiness(stack)
+        assert status == 503
+        assert "sim: paused" in words
+        unplaced = stack.place("+15550100001", mode="sync").json()
+        assert unplaced["failureReason"] == "trunk_unavailable"
+        assert "sim: paused" in unplaced["failureDetail"]
+        node_of(stack).api(f"fsctl resume{how}")
+        until(lambda: readiness(stack)[0] == 200)
+        assert stack.place("+15550100001", mode="sync").json()["status"] == "Completed"
+
+
+def test_a_node_that_was_paused_before_we_came_is_given_no_call(tmp_path: Path) -> None:
+    with simulated_node() as simulator:
+        operator = Client(simulator.port, Supervisor()).login()
+        operator.api("fsctl pause")
+        with running(settings(tmp_path, simulator.port, **NO_WORKER), simulator, ready=False) as stack:
+            until(lambda: node_of(stack).connected)
+            assert "sim: paused" in readiness(stack)[1]
+            operator.api("fsctl resume")
+            until(lambda: readiness(stack)[0] == 200)
+
+
+def test_a_heartbeat_makes_us_ask(tmp_path: Path) -> None:
+    with (
+        simulated_node(heartbeat_seconds=2.0) as simulator,
+        running(settings(tmp_path, simulator.port, **NO_WORKER), simulator) as stack,
+    ):
+        node_of(stack).api("fsctl pause")
+        until(lambda: readiness(stack)[0] == 503)
+
+
+def test_calls_go_to_another_node_while_one_goes_down(tmp_path: Path) -> None:
+    """Its socket stays open for half a minute, in which it refuses every call."""
+    with simulated_node() as simulator, simulated_node() as other:
+        configuration = settings(tmp_path, simulator.port, **NO_WORKER)
+        second = configuration.nodes[0].model_copy(update={"name": "other", "port": other.port})
+        configuration = configuration.model_copy(update={"nodes": (*configuration.nodes, second)})
+        with running(configuration, simulator) as stack:
+            until(lambda: all(node.ready for node in stack.service.pool))
+            first = node_of(stack)
+            live = ring(stack)
+            first.api("fsctl shutdown")
+            until(lambda: not first.ready)
+            assert first.connected
+            assert first.unready_because == "shutting down"
+            assert readiness(stack)[0] == 200
+            for _ in range(3):
+                assert stack.place("+15550100001", mode="sync").json()["status"] == "Completed"
+            assert stack.get(live)["status"] in ("Ringing", "Failed")
 
 
 def test_while_workers_may_still_come_up_the_service_is_not_ready(tmp_path: Path) -> None:

@@ -86,6 +86,7 @@ ENDED_EARLY = {"variable_playback_ms", "variable_playback_samples"}
 IGNORED_HEADERS: dict[str, set[str]] = {
     "flow_playback_and_break": ENDED_EARLY,
     "hangup_during_playback": ENDED_EARLY,
+    "standing_paused": {"variable_sip_invite_failure_phrase"},
 }
 
 # Commands about the far end's leg, which the simulator does not have, and replies full of figures and times.
@@ -104,6 +105,9 @@ UNANSWERABLE = tuple(
 
 # Where the recording acted on the far end's leg by command, its script does the same here.
 FAR_ENDS = {
+    "call_limit_on_answer": (parse_script("at once", "15550100000", ["answer", {"echo": 60}]),),
+    # The far end is the same node, which takes no calls in either.
+    "standing_paused": (parse_script("paused as well", "15550100000", [{"reject": 503}]),),
     "media_timeout": (parse_script("vanishes", "15551234567", [{"ring": 0.2}, "answer", {"silence": 2}, "vanish"]),),
     "redirect_followed": (
         parse_script("moved", "15551234567", [{"redirect": "15550100099"}]),
@@ -122,6 +126,7 @@ TRACES = [
     "bad_dial_string",
     "busy_486",
     "cancelled_while_ringing",
+    "call_limit_on_answer",
     "cause_kept_by_hangup_hook",
     "dead_gateway",
     "declined_603",
@@ -150,6 +155,7 @@ TRACES = [
     "not_found_404",
     "redirect_followed",
     "redirect_refused",
+    "standing_paused",
     "two_taps",
     "unavailable_503",
     "unicode_and_newline_values",

@@ -129,6 +129,7 @@ class InboundService:
             self._refuse(node, arrival, NOT_NOW, str(error))
         finally:
             calls.registry.remove(runner)
+            calls.let_go(runner.call)
             runner.done.set()
             self._taken.discard(arrival.channel)
 

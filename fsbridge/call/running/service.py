@@ -76,7 +76,8 @@ class CallService:
         session_id = SessionId(new_uuid())
         tap, unplaceable = self._tap(request, session_id)
         if node is None:
-            unplaceable = "no FreeSWITCH node is ready; `fsbridge doctor` says why"
+            reasons = "; ".join(self.pool.unready())
+            unplaceable = f"no FreeSWITCH node takes calls ({reasons}); `fsbridge doctor` says more"
         call = Call(
             session_id=session_id,
             org_id=OrgId(org.id),
@@ -155,7 +156,7 @@ class CallService:
             reasons.append(str(error))
         unready = self.pool.unready()
         if len(unready) == len(self.settings.nodes):
-            reasons.append(f"no FreeSWITCH node is ready: {', '.join(unready)}")
+            reasons.append(f"no FreeSWITCH node is ready: {'; '.join(unready)}")
         if self.workers.starting:
             reasons.append("the AMD workers are starting")
         elif self.settings.amd.when_unavailable == "refuse" and self.workers.choose() is None:
@@ -202,6 +203,13 @@ class CallService:
             runner.run()
         finally:
             self.registry.remove(runner)
+            self.let_go(runner.call)
+
+    def let_go(self, call: Call) -> None:
+        """A call has left the registry: what its end says of its node is looked into."""
+        node = self.pool.get(call.node)
+        if node is not None and call.hangup is not None:
+            node.doubt(call.hangup.cause)
 
     def _tap(self, request: CallRequest, session_id: SessionId) -> tuple[Tap | None, str]:
         if request.call_analysis is None or request.amd is None:

@@ -25,8 +25,8 @@ from fsbridge.simulator.switch.shutdown import shut_down
 _BUILD = "git cc93a68 2026-08-21 14:10:14Z 64bit"
 _RULE = "=" * 97
 FSCTL_SYNTAX = (
-    "fsctl [pause [inbound|outbound]|resume [inbound|outbound]|pause_check|ready_check|shutdown [now]|max_sessions|sps|"
-    "last_sps]"
+    "fsctl [pause [inbound|outbound]|resume [inbound|outbound]|pause_check|ready_check|shutdown_check|"
+    "shutdown [now]|max_sessions|sps|last_sps]"
 )
 NOT_FOUND = "-ERR {} Command not found!\n"
 
@@ -111,6 +111,8 @@ def _fsctl(node: Node, argument: str) -> str:
         case "resume":
             node.limits.resume(ways)
             return "+OK\n"
+        case "shutdown_check":
+            return "false"  # only of one that waits for the calls to end, `asap` or `elegant`
         case "ready_check":
             return "true" if node.ready else "false"
         case "shutdown" if value == "now":
@@ -138,6 +140,10 @@ def _hash(node: Node, argument: str) -> str:
         case "delete":
             return "+OK\n" if node.hashes.pop(place, None) is not None else "-ERR Not found\n"
     return "-USAGE: [insert|insert_ifempty|delete|delete_ifmatch|select]/realm/key/value\n"
+
+
+def _sched_del(node: Node, argument: str) -> str:
+    return f"+OK Deleted: {node.forget_tasks(argument)}\n" if argument else "-ERR Invalid syntax\n"
 
 
 def _hupall(node: Node, argument: str) -> str:
@@ -305,6 +311,7 @@ _COMMANDS: dict[str, Callable[[Node, str], str]] = {
     "hostname": _hostname,
     "hupall": _hupall,
     "module_exists": _module_exists,
+    "sched_del": _sched_del,
     "show": _show,
     "sofia": _sofia,
     "status": _status,

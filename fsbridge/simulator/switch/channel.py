@@ -151,16 +151,17 @@ class Channel(ChannelState, Hooks):
         self.on_early_media()
 
     def answer(self) -> None:
-        """200 OK; what `api_on_answer` asks for runs before the call state changes."""
+        """200 OK; what `api_on_answer…` asks for runs before the call state changes."""
         self._sip_answered()
         self.start_media()
         self.times["answered"] = self._microseconds()
         self.answer_state = "answered"
         self.fire("CHANNEL_ANSWER")
         self.variables["endpoint_disposition"] = "ANSWER"
-        command = self.variables.get("api_on_answer")
-        if command:
-            self.node.run_api(self.expand(command))
+        for name, command in list(self.variables.items()):
+            # All that begin so, in the order in which they were set (switch_channel_api_on).
+            if name.startswith("api_on_answer") and command:
+                self.node.run_api(self.expand(command))
         self.set_callstate("ACTIVE")
         self.on_answer()
 

@@ -63,6 +63,7 @@ class Ground(ABC):
         self.listeners: set[Listener] = set()
         self._sequence = 0
         self._tasks = 0
+        self._waiting_tasks: dict[int, tuple[str, Timer, list[tuple[str, str]]]] = {}
         self._held: list[Event] | None = None
         self._postponed: list[tuple[tuple[str, str | None], Event]] = []
         self._stamp_second = -1
@@ -89,12 +90,25 @@ class Ground(ABC):
             ("Task-Runtime", str(int(self.scheduler.wall() + seconds))),
         ]
         self.fire("ADD_SCHEDULE", headers)
+        number = self._tasks
 
         def run() -> None:
+            del self._waiting_tasks[number]
             task()
             self.fire("DEL_SCHEDULE", headers)
 
-        return self.scheduler.call_later(seconds, run)
+        timer = self.scheduler.call_later(seconds, run)
+        self._waiting_tasks[number] = (group, timer, headers)
+        return timer
+
+    def forget_tasks(self, which: str) -> int:
+        """Take a task's number, or a group's name, from the scheduler; how many tasks that were."""
+        found = [number for number, (group, _, _) in self._waiting_tasks.items() if which in (group, str(number))]
+        for number in found:
+            _, timer, headers = self._waiting_tasks.pop(number)
+            timer.cancel()
+            self.fire("DEL_SCHEDULE", headers)
+        return len(found)
 
     # Events
 
