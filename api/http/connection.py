@@ -24,6 +24,7 @@ from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 from api.contract.errors import ApiError, ErrorCode
 from api.http.edge import WsgiApp
 from api.http.headers import HeaderError, Headers, read_headers
+from api.http.target import check_host, split
 
 log = structlog.get_logger(__name__)
 
@@ -94,6 +95,7 @@ class Connection(WSGIHandler):
 
     server: HttpServer
     headers: Any  # Headers: pywsgi's own type is an e-mail message
+    authority: str | None = None
     idle = False
 
     def handle(self) -> None:
@@ -153,8 +155,10 @@ class Connection(WSGIHandler):
         words = self.requestline.split(" ")
         if len(words) != 3 or not words[0].isalpha() or words[2] not in ("HTTP/1.1", "HTTP/1.0"):
             return _bare(400, "malformed request line: it must be METHOD PATH HTTP/1.1")
-        self.command, self.path, self.request_version = words
+        self.command, target, self.request_version = words
         headers = self.headers = read_headers(self.rfile)
+        check_host(headers.get("host"), self.request_version)
+        self.path, self.authority = split(self.command, target)
         length = headers.get("content-length")
         self.content_length = None if length is None else int(length)  # type: ignore[assignment]
         connection = (headers.get("connection") or "").lower()
@@ -177,6 +181,8 @@ class Connection(WSGIHandler):
                 environ[key] = value
         for key, value in headers.environ():
             environ[key] = f"{environ[key]},{value}" if key in environ else value
+        if self.authority is not None:
+            environ["HTTP_HOST"] = self.authority
         self.wsgi_input = environ["wsgi.input"] = _Input(self, headers.get("transfer-encoding") is not None)
         environ["wsgi.input_terminated"] = True
         return environ

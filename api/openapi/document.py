@@ -95,8 +95,7 @@ def _schemas() -> Doc:
         (Readiness, "serialization"),
     ]
     _, definitions = models_json_schema(modes, ref_template="#/components/schemas/{model}", schema_generator=_Plain)
-    schemas: Doc = definitions["$defs"]
-    return schemas
+    return {**definitions["$defs"], **flows.schemas(_Plain)}
 
 
 def _version() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic.json_schema import GenerateJsonSchema
+
 from api.contract import routes
 from api.contract.conditions import JSON, YAML
 from api.contract.error_body import ErrorBody
@@ -21,12 +23,14 @@ from api.openapi.parts import (
     ref,
     response,
 )
+from fsbridge.flow.document.model import FlowBody
 from fsbridge.flow.document.source import MAX_BYTES
 
+_REF = "#/components/schemas/{model}"
 _BODY: Doc = {
     "required": True,
     "description": f"A flow, at most {MAX_BYTES // 1024} kB; `fsbridge flows schema` prints its JSON Schema.",
-    "content": {JSON: {"schema": {"type": "object"}}, YAML: {"schema": {"type": "object"}}},
+    "content": {kind: {"schema": {"$ref": _REF.format(model="Flow")}} for kind in (JSON, YAML)},
 }
 _DRY_RUN = parameter(
     "query", "dryRun", "true: say whether the document is valid, write nothing.", {"type": "boolean", "default": False}
@@ -38,6 +42,13 @@ _IF_MATCH = parameter(
 _IF_NONE_MATCH = parameter("header", "If-None-Match", "`*`: create only.", {"type": "string", "const": "*"})
 _VERSIONS = (ErrorCode.PRECONDITION_FAILED, ErrorCode.PRECONDITION_REQUIRED)
 _FULL = ErrorCode.TOO_MANY_FLOWS
+
+
+def schemas(generator: type[GenerateJsonSchema]) -> Doc:
+    """A flow's document, and its parts as ``Flow.…``: they have names of their own, some of which others have, too."""
+    flow = FlowBody.model_json_schema(ref_template=_REF.format(model="Flow.{model}"), schema_generator=generator)
+    parts: Doc = flow.pop("$defs")
+    return {"Flow": flow, **{f"Flow.{name}": part for name, part in parts.items()}}
 
 
 def collection() -> Doc:

@@ -150,6 +150,21 @@ def test_keep_alive_pipelining_and_chunks(site: Site) -> None:
         assert peer.read()[2] == b"hi"
 
 
+def test_a_whole_url_asks_for_its_path(site: Site) -> None:
+    status, _, body = site.ask(b"POST http://x:1/echo HTTP/1.1\r\nHost: y\r\nContent-Length: 2\r\n\r\nhi")
+    assert (status, body) == (200, b"hi")
+    status, _, body = site.ask(b"GET https://x/nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (status, json.loads(body)["error"]["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("head", ["", "Host: a b\r\n", "Host: x\r\nHost: x\r\n"])
+def test_a_request_without_its_host_is_400(site: Site, head: str) -> None:
+    status, headers, body = site.ask(f"POST /echo HTTP/1.1\r\n{head}Content-Length: 0\r\n\r\n".encode())
+    error = json.loads(body)["error"]
+    assert (status, error["code"], headers["connection"]) == (400, "INVALID_REQUEST", "close")
+    assert "host" in error["message"].lower()
+
+
 def test_connection_close_is_obeyed(site: Site) -> None:
     for raw in (
         _post("/echo", "Connection: close", "Content-Length: 0"),
@@ -298,7 +313,8 @@ def test_connections_beyond_the_pool_wait_their_turn() -> None:
     site = Site(max_connections=10)
     try:
         holders = [
-            gevent.Greenlet.spawn(site.ask, b"GET /hold HTTP/1.1\r\nConnection: close\r\n\r\n") for _ in range(14)
+            gevent.Greenlet.spawn(site.ask, b"GET /hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            for _ in range(14)
         ]
         _until(lambda: site.waiting == 10)
         assert site.server.connections == 10

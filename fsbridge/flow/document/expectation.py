@@ -52,10 +52,13 @@ class SpeechLength(Part):
         return self
 
 
+File = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){0,5}$")]
+
+
 class AudioLike(Part):
     """Something that sounds like a recording (a file of the service's `flows.audio_dir`); `score` from 0 to 1."""
 
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){0,5}$")]
+    file: File
     score: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @field_validator("file")
@@ -64,6 +67,13 @@ class AudioLike(Part):
         if ".." in value.split("/"):
             raise ValueError("leaves the folder of reference recordings")
         return value
+
+
+def _file_alone(value: Any) -> Any:
+    return {"file": value} if isinstance(value, str) else value
+
+
+_Likeness = Annotated[AudioLike, BeforeValidator(_file_alone, json_schema_input_type=AudioLike | File)]
 
 
 class Expectation(Part):
@@ -78,14 +88,9 @@ class Expectation(Part):
     silence: Milliseconds | None = Field(None, description="milliseconds")
     speech: SpeechLength | None = None
     verdict: Literal["live_person", "answering_machine", "fax", "unknown"] | None = None
-    audio_like: AudioLike | None = None
+    audio_like: _Likeness | None = None
     transcript: Short | None = Field(None, description="a regular expression (RE2) over what a recogniser understood")
     timeout: WaitSeconds = 10.0
-
-    @field_validator("audio_like", mode="before")
-    @classmethod
-    def _file_alone(cls, value: Any) -> Any:
-        return {"file": value} if isinstance(value, str) else value
 
     @field_validator("transcript")
     @classmethod

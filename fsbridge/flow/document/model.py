@@ -29,6 +29,7 @@ from fsbridge.flow.document.parts import (
     Request,
     Say,
     SendDtmf,
+    Short,
     Speech,
     StepId,
     Stream,
@@ -84,6 +85,7 @@ ENDS = frozenset({"hangup", "end", "transfer"})
 """Kinds after which nothing comes."""
 
 Recording = Literal["start", "stop"]
+_Spelled = Literal["start", "stop", "on", "off", True, False]
 
 
 def _truth(value: Any) -> Any:
@@ -91,6 +93,13 @@ def _truth(value: Any) -> Any:
     if isinstance(value, (bool, str)):
         return {True: "start", False: "stop", "on": "start", "off": "stop"}.get(value, value)
     return value
+
+
+def _digits_alone(value: Any) -> Any:
+    return {"digits": value} if isinstance(value, str) else value
+
+
+_Digits = Annotated[SendDtmf, BeforeValidator(_digits_alone, json_schema_input_type=SendDtmf | Short)]
 
 
 class Step(Part):
@@ -104,7 +113,7 @@ class Step(Part):
     gather: Gather | None = None
     menu: Menu | None = None
     record: Record | None = None
-    recording: Annotated[Recording, BeforeValidator(_truth)] | None = None
+    recording: Annotated[Recording, BeforeValidator(_truth, json_schema_input_type=_Spelled)] | None = None
     wait_for: WaitFor | None = None
     expect: Expectation | None = None
     set: dict[Variable, Any] | None = None
@@ -114,7 +123,7 @@ class Step(Part):
     transfer: Transfer | None = None
     bridge: Bridge | None = None
     conference: Conference | None = None
-    send_dtmf: SendDtmf | None = None
+    send_dtmf: _Digits | None = None
     stream: Stream | None = None
     notify: Notify | None = None
     hangup: HangupCause | None = None
@@ -126,11 +135,6 @@ class Step(Part):
     @classmethod
     def _a_list(cls, value: Any) -> Any:
         return tuple(value) if isinstance(value, list) else value
-
-    @field_validator("send_dtmf", mode="before")
-    @classmethod
-    def _digits_alone(cls, value: Any) -> Any:
-        return {"digits": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_kind(self) -> Step:
