@@ -38,7 +38,7 @@ class Process:
         config.write_text(
             f'[service]\nlisten = "{listen}"\ndata_dir = "{data_dir}"\ndrain_timeout_s = 1\n'
             f'[[orgs]]\nid = "{ORG}"\napi_keys = ["{KEY_HASH}"]\n[[nodes]]\nname = "sim"\nport = 9\n'
-            f'[[trunks]]\nname = "main"\ngateways = ["carrier"]\n[amd]\nurls = ["ws://127.0.0.1:9/amd"]\n{lines}\n'
+            f'[[trunks]]\nname = "main"\ngateways = ["carrier"]\ncaller_id = "+15550100100"\n[amd]\nurls = ["ws://127.0.0.1:9/amd"]\n{lines}\n'
         )
         config.chmod(mode)
         self._log = folder / f"log{number}"
@@ -88,7 +88,7 @@ def test_a_second_service_on_the_same_folder_says_who_has_it_and_touches_nothing
         placed = stack.place("+15550100005").json()["sessionId"]
         until(lambda: stack.get(placed)["status"] == "Ringing")
         second = serve(data_dir=str(tmp_path / "var"))
-        assert second.ends() == 1
+        assert second.ends() == 1, second.log
         assert f"held by another fsbridge (process {os.getpid()} on {socket.gethostname()})" in second.log
         assert "service.data_dir" in second.log
         assert stack.get(placed)["status"] == "Ringing"
@@ -102,7 +102,7 @@ def test_a_second_service_on_the_same_port_ends_nobody_s_calls(tmp_path: Path, s
             until(lambda: stack.get(placed)["status"] == "Ringing")
             unfinished = _copy_of_its_calls(stack, tmp_path / "copy")
             second = serve(listen=f"127.0.0.1:{stack.service.server.port}", data_dir=str(unfinished))
-            assert second.ends() == 1
+            assert second.ends() == 1, second.log
             assert "cannot listen on 127.0.0.1" in second.log
             assert "unfinished_calls_settled" not in second.log
             assert stack.get(placed)["status"] == "Ringing"
