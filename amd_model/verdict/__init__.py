@@ -13,6 +13,7 @@ from amd_model.verdict.options import (
     MAX_LISTEN_MS,
     AmdOptions,
     Mode,
+    UnknownWord,
     WireError,
 )
 from amd_model.verdict.wire import (
@@ -23,6 +24,7 @@ from amd_model.verdict.wire import (
     encode_heard,
     encode_options,
     is_heard,
+    salvage_options,
 )
 
 __all__ = [
@@ -36,6 +38,7 @@ __all__ = [
     "Mode",
     "Reason",
     "Sound",
+    "UnknownWord",
     "Verdict",
     "WireError",
     "decode_event",
@@ -45,4 +48,5 @@ __all__ = [
     "encode_heard",
     "encode_options",
     "is_heard",
+    "salvage_options",
 ]

@@ -26,6 +26,10 @@ class WireError(ValueError):
     """Options or an event that cannot be understood; the message names the field."""
 
 
+class UnknownWord(WireError):
+    """An event of a kind that this version does not know, because its worker is newer: nothing is wrong, ignore it."""
+
+
 @dataclass(frozen=True, slots=True)
 class AmdOptions:
     """One call's options for the detector; times in milliseconds.
@@ -68,12 +72,19 @@ class AmdOptions:
         for name in ("listen", "listen_bands"):
             if not isinstance(getattr(self, name), bool):
                 raise WireError(f"AMD option {name}: {getattr(self, name)!r} is neither true nor false")
-        self._whole("keep_ms", 0, MAX_KEEP_LISTENING_MS if self.listen else MAX_KEEP_MS)
-        self._whole("listen_max_ms", 1_000, MAX_LISTEN_MS)
+        self._whole("keep_ms")
+        self._whole("listen_max_ms")
         if not isinstance(self.call_id, str) or not _CALL_ID.fullmatch(self.call_id):
             raise WireError(f"AMD option call_id: {self.call_id!r} is not up to 64 letters, digits and hyphens")
 
-    def _whole(self, name: str, low: int, high: int) -> None:
+    def bounds(self, name: str) -> tuple[float, float] | None:
+        """The least and the most that an option may be; None for one that is no number. Whole where these are."""
+        if name == "keep_ms":
+            return 0, MAX_KEEP_LISTENING_MS if self.listen else MAX_KEEP_MS
+        return (1_000, MAX_LISTEN_MS) if name == "listen_max_ms" else self.LIMITS.get(name)
+
+    def _whole(self, name: str) -> None:
         value = getattr(self, name)
+        low, high = self.bounds(name) or (0, 0)
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise WireError(f"AMD option {name}: {value!r} is not a whole number from {low} to {high}")

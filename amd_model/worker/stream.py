@@ -19,7 +19,7 @@ from typing import Protocol
 
 import structlog
 
-from amd_model.verdict import AmdEvent, AmdOptions, Heard, WireError, decode_options, encode_event, encode_heard
+from amd_model.verdict import AmdEvent, AmdOptions, Heard, WireError, encode_event, encode_heard, salvage_options
 from amd_model.worker import frames
 from amd_model.worker.batch import CONTEXT_BYTES, Analysis, BatchEngine
 from amd_model.worker.frames import AudioReceiver
@@ -169,11 +169,12 @@ class Stream:
             return
         self._waits_for_metadata = False
         try:
-            options = decode_options(text)
+            options, faults = salvage_options(text)
         except WireError as error:
+            options, faults = AmdOptions(), [str(error)]
+        if faults:
             self._around.counters.bad_metadata()
-            log.warning("amd_bad_metadata", stream=self.name, error=str(error), used="default options")
-            options = AmdOptions()
+            log.warning("amd_bad_metadata", stream=self.name, error="; ".join(faults), used=str(options))
         self.analysis.choose(options)
         if options.listen:
             self._limit_s = ANALYSIS_S + options.listen_max_ms / 1000

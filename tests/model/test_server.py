@@ -248,12 +248,26 @@ def test_options_come_as_the_first_text_and_only_then(start: Start) -> None:
 
 def test_bad_metadata_means_default_options_and_none_is_no_error(start: Start) -> None:
     worker = start()
-    bad = ["not base64!", "e30x", '{"mode":"loud"}', '{"total_timeout_ms":1}', "[1]"]
+    bad = ["not base64!", "e30x", '{"mode":"loud"}', '{"total_timeout_ms":"soon"}', "[1]"]
     taps = [Tap(worker, metadata=metadata) for metadata in bad] + [Tap(worker, path="/", metadata=None)]
     for tap in taps:
         tap.audio(11_000)
     assert {500 < tap.event().at_ms <= 10_000 for tap in taps} == {True}
     assert worker.counter("amd_bad_metadata_total") == len(bad)
+
+
+def test_one_bad_option_costs_no_other_and_unknown_ones_cost_nothing(start: Start) -> None:
+    """A newer controller's words: its deadline holds, whatever else it asks for."""
+    worker = start()
+    wanted = json.dumps({"mode": "words", "total_timeout_ms": 700, "initial_silence_ms": 20_000, "words": ["en"]})
+    tap = Tap(worker, metadata=wanted)
+    tap.audio(800)
+    assert tap.event().at_ms == 700
+    assert worker.counter("amd_bad_metadata_total") == 1
+    fine = Tap(worker, metadata=json.dumps({"total_timeout_ms": 700, "initial_silence_ms": 20_000, "words": ["en"]}))
+    fine.audio(800)
+    assert fine.event().at_ms == 700
+    assert worker.counter("amd_bad_metadata_total") == 1
 
 
 def test_message_end_goes_on_after_a_machine(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

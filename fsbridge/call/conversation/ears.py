@@ -14,7 +14,7 @@ import gevent
 import numpy as np
 from numpy.typing import NDArray
 
-from amd_model.verdict import WireError, decode_event, decode_heard, is_heard
+from amd_model.verdict import UnknownWord, WireError, decode_event, decode_heard, is_heard
 from fsbridge.amd import fork
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.events import Event
@@ -123,6 +123,8 @@ class Ears:
     def _hear(self, text: str) -> None:
         try:
             sound = expect.from_heard(decode_heard(text)) if is_heard(text) else expect.from_amd(decode_event(text))
+        except UnknownWord:
+            return
         except WireError as error:
             self.failure = str(error)
         else:

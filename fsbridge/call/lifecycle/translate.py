@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amd_model.verdict import WireError, decode_event
+from amd_model.verdict import UnknownWord, WireError, decode_event
 from fsbridge.amd import fork
 from fsbridge.call.lifecycle import inputs as i
 from fsbridge.esl.causes import hangup_info
@@ -71,6 +71,8 @@ def _tap(event: Event) -> i.Input | None:
         case fork.Said(text):
             try:
                 return i.AmdHeard(decode_event(text))
+            except UnknownWord:
+                return None
             except WireError as error:
                 return i.TapFailed(str(error))
         case None:

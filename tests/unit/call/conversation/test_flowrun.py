@@ -317,6 +317,16 @@ def test_a_beep_is_heard() -> None:
     assert [(heard.what, heard.at_ms) for heard in story.hand.heard] == [("beep", 1_000)]
 
 
+def test_what_a_newer_worker_says_besides_is_passed_over() -> None:
+    story = Story(EXPECT_BEEP)
+    story.tap("connect")
+    story.tap("transcription", '{"event":"words","atMs":400,"text":"hello"}')
+    story.tap("transcription", '{"event":"heard","what":"laughter","atMs":500}')
+    story.hears(beep())
+    assert story.run.ended is not None
+    assert story.run.ended.result is FlowResult.FINISHED
+
+
 def test_what_was_heard_instead_is_told() -> None:
     story = Story(EXPECT_BEEP)
     story.tap("connect")
