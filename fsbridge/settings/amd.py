@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from fsbridge.settings.kinds import Seconds, Table
+from fsbridge.settings.addresses import Host, WorkerUrl
+from fsbridge.settings.kinds import LocalPath, Seconds, Table
 
 
 class AmdSettings(Table):
     """Where the detectors are, and their default options (see `amd_model.verdict.AmdOptions`)."""
 
     workers: int = Field(1, ge=0, le=64, description="worker processes started here; 0 with `urls`")
-    host: str = Field("127.0.0.1", pattern=r"^[A-Za-z0-9.-]+$", description="address workers listen on")
-    advertise_host: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9.-]+$", description="the same as FreeSWITCH reaches it; `host` when absent"
-    )
+    host: Host = Field("127.0.0.1", description="address workers listen on")
+    advertise_host: Host | None = Field(None, description="the same as FreeSWITCH reaches it; `host` when absent")
     base_port: int = Field(0, ge=0, le=65_535, description="first worker's port; 0 chooses free ones")
-    urls: tuple[Annotated[str, Field(pattern=r"^wss?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$")], ...] = ()
+    urls: tuple[WorkerUrl, ...] = ()
     capacity: int = Field(1_500, ge=1, le=20_000, description="streams one worker takes before it refuses")
-    weights: Path | None = Field(None, description="a model of your own; the shipped one when absent")
-    shadow: Path | None = Field(None, description="a second model that listens beside it; disagreements are logged")
+    weights: LocalPath | None = Field(None, description="a model of your own; the shipped one when absent")
+    shadow: LocalPath | None = Field(None, description="a second model beside it; disagreements are logged")
     start_timeout_s: Seconds = 60.0
     connect_timeout_s: Seconds = Field(3.0, description="answer to mod_audio_fork::connect")
     when_unavailable: Literal["unknown", "refuse"] = Field(
@@ -34,9 +32,15 @@ class AmdSettings(Table):
     message_end_timeout_ms: int = Field(30_000, ge=1_000, le=180_000)
     sensitivity: float = Field(1.0, ge=0.1, le=10.0)
     keep_audio_s: float = Field(0.0, ge=0, le=60, description="seconds of each analysed answer to keep; 0 keeps none")
-    keep_audio_dir: Path | None = Field(None, description="where workers started here put them")
+    keep_audio_dir: LocalPath | None = Field(None, description="where workers started here put them")
     keep_audio_days: int = Field(30, ge=1, le=3_650, description="recordings older than this are deleted")
     keep_audio_consent: bool = Field(False, description="that there is a legal ground to record answers")
+
+    @model_validator(mode="after")
+    def _ports_are_there(self) -> AmdSettings:
+        if self.base_port and self.base_port + self.workers - 1 > 65_535:
+            raise ValueError(f"base_port: from {self.base_port} on there are no {self.workers} ports")
+        return self
 
     @model_validator(mode="after")
     def _keeping_is_allowed(self) -> AmdSettings:

@@ -6,28 +6,27 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from fsbridge.settings.kinds import Hostname, Name, NodeFolder, Seconds, Table
+from fsbridge.settings.addresses import Host, WebUrl
+from fsbridge.settings.kinds import LocalPath, Name, NodeFolder, Seconds, Table
 
 
 class FlowSettings(Table):
     """Flow documents: ``<dir>/<orgId>/<flowId>.yaml``; what their steps may use, and reach."""
 
-    dir: Path = Path("flows")
+    dir: LocalPath = Path("flows")
     max_per_org: int = Field(10_000, ge=1, le=1_000_000, description="documents that REST lets an organization have")
-    prompts_dir: Path | None = Field(None, description="where FreeSWITCH finds relative prompt paths")
+    prompts_dir: LocalPath | None = Field(None, description="where FreeSWITCH finds relative prompt paths")
     tts_engine: Name = "flite"
     tts_voice: Name = "slt"
     asr_engine: Name | None = Field(None, description="the node's speech recogniser; without one, digits only")
     asr_grammar: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,199}$")
     recordings_dir: NodeFolder | None = Field(None, description="where nodes put recordings; no recordings when absent")
-    recordings_url: str | None = Field(
-        None,
-        pattern=r"^https?://[A-Za-z0-9.-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$",
-        description="where the files of recordings_dir can be fetched; customers get the path when absent",
+    recordings_url: WebUrl | None = Field(
+        None, description="where the files of recordings_dir can be fetched; customers get the path when absent"
     )
-    audio_dir: Path | None = Field(None, description="recordings that `expect: audio_like` compares with; <dir>/audio")
+    audio_dir: LocalPath | None = Field(None, description="what `expect: audio_like` compares with; <dir>/audio")
     http_prompts: bool = Field(True, description="whether flows may play http(s) URLs (the node fetches them)")
-    prompt_hosts: tuple[Hostname, ...] = Field(
+    prompt_hosts: tuple[Host, ...] = Field(
         (), description="hosts that an http(s) prompt may name when a variable of the call is part of its URL"
     )
     max_run_s: Seconds = Field(3_600.0, description="a flow that runs longer is broken off, whatever it says itself")
@@ -37,7 +36,7 @@ class FlowSettings(Table):
     )
     requests_allow_private: bool = Field(False, description="private and loopback addresses may be asked")
     requests_allow_http: bool = Field(False, description="http:// as well as https://; for tests and demos")
-    requests_ca_file: Path | None = Field(None, description="certificates trusted beside the public ones")
+    requests_ca_file: LocalPath | None = Field(None, description="certificates trusted beside the public ones")
     bots_allow_private: bool = Field(False, description="voice bots at private and loopback addresses")
     bots_allow_ws: bool = Field(False, description="ws:// as well as wss://: the call's audio is not encrypted then")
 

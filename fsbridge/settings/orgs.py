@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
 
-from fsbridge.settings.kinds import CallerId, Name, Table, Uuid, canonical_uuid
+from fsbridge.settings.kinds import CallerId, Name, Table, Uuid, Words, canonical_uuid
 
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]{0,4094}[!-~])?")
 
@@ -26,7 +26,7 @@ class OrgSettings(Table):
     """One organization: its keys (hashes only), its permission and its caller id."""
 
     id: Uuid
-    name: str = Field("", max_length=200)
+    name: Words = Field("", max_length=200)
     api_keys: tuple[Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")], ...] = ()
     outbound_calling: bool = True
     caller_id: CallerId | None = Field(None, description="for calls that name none; the trunk's when absent")

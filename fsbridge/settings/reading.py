@@ -10,8 +10,9 @@ This module is the only one that is given the environment.
 from __future__ import annotations
 
 import difflib
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -44,15 +45,38 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
         raise ConfigError((f"{path}: there is no such file; `fsbridge init` writes a commented example",)) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError((f"{path}: {error}",)) from error
-    settings = parse(_overlay(document, environ))
-    base = path.parent
-    service = settings.service.model_copy(update={"data_dir": base / settings.service.data_dir})
-    own = {name: base / path for name in ("audio_dir", "requests_ca_file") if (path := getattr(settings.flows, name))}
-    flows = settings.flows.model_copy(update={"dir": base / settings.flows.dir, **own})
-    places = ("keep_audio_dir", "weights", "shadow")
-    given = {name: path for name in places if (path := getattr(settings.amd, name)) is not None}
-    amd = settings.amd.model_copy(update={name: base / path for name, path in given.items()})
-    return settings.model_copy(update={"service": service, "flows": flows, "amd": amd})
+    settings = _from_here(parse(_overlay(document, environ)), path.parent)
+    faults = tuple(_missing(settings))
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+FOLDERS = (("service", "data_dir"), ("flows", "dir"), ("flows", "audio_dir"), ("amd", "keep_audio_dir"))
+"""Made where they are not there; what is there must be a folder."""
+FILES = (("amd", "weights"), ("amd", "shadow"), ("flows", "requests_ca_file"), ("webhooks", "ca_file"))
+"""Must be there."""
+
+
+def _from_here(settings: Settings, base: Path) -> Settings:
+    """With every path of this machine taken from the folder `base`."""
+    tables: dict[str, BaseModel] = {}
+    for table, key in (*FOLDERS, *FILES):
+        values = tables.get(table, getattr(settings, table))
+        if (path := getattr(values, key)) is not None:
+            tables[table] = values.model_copy(update={key: base / path})
+    return settings.model_copy(update=tables)
+
+
+def _missing(settings: Settings) -> Iterator[str]:
+    for table, key in FOLDERS:
+        path: Path | None = getattr(getattr(settings, table), key)
+        if path is not None and not next(place for place in (path, *path.parents) if os.path.lexists(place)).is_dir():
+            yield f"{table}.{key}: {path} is no folder and cannot become one"
+    for table, key in FILES:
+        path = getattr(getattr(settings, table), key)
+        if path is not None and not path.is_file():
+            yield f"{table}.{key}: there is no file {path}"
 
 
 def _overlay(document: dict[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
@@ -80,7 +104,7 @@ def _explain(fault: Any) -> str:
         return f"{key}: no such key" + (f"; did you mean {close[0]!r}?" if close else "")
     if fault["type"] == "missing":
         return f"{key}: missing"
-    return f"{key}: {fault['msg']}"
+    return f"{key}: {fault['msg'].removeprefix('Value error, ')}"
 
 
 def _keys(table: type[BaseModel]) -> set[str]:

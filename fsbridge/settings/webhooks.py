@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pydantic import Field
 
-from fsbridge.settings.kinds import Seconds, Table
+from fsbridge.settings.kinds import LocalPath, Seconds, Table
+
+_DELAYS = (5, 30, 120, 600, 3_600, 3_600 * 3, 3_600 * 6, 3_600 * 12, 3_600 * 24)
 
 
 class WebhookSettings(Table):
@@ -14,7 +14,7 @@ class WebhookSettings(Table):
 
     allow_private: bool = Field(False, description="private and loopback addresses may receive callbacks")
     allow_http: bool = Field(False, description="http:// as well as https://; for tests and demos")
-    ca_file: Path | None = None
+    ca_file: LocalPath | None = None
     connect_timeout_s: Seconds = 5.0
     read_timeout_s: Seconds = 10.0
     workers: int = Field(
@@ -23,4 +23,4 @@ class WebhookSettings(Table):
         le=256,
         description="deliveries under way at a time; each organization has a sixteenth of its own besides",
     )
-    retry_delays_s: tuple[Seconds, ...] = (5, 30, 120, 600, 3_600, 3_600 * 3, 3_600 * 6, 3_600 * 12, 3_600 * 24)
+    retry_delays_s: tuple[Seconds, ...] = Field(_DELAYS, max_length=100)

@@ -44,6 +44,9 @@ class Settings(Table):
             faults.append("orgs: one API key stands twice; a key belongs to one organization")
         faults += _nameless(self)
         faults += _inbound_faults(self)
+        _, port = self.service.address
+        if self.amd.base_port and 0 <= port - self.amd.base_port < self.amd.workers:
+            faults.append(f"amd.base_port: one of its workers would listen on port {port}, which is service.listen's")
         if self.amd.workers == 0 and not self.amd.urls:
             faults.append("amd: with workers = 0, urls must name at least one worker")
         if faults:

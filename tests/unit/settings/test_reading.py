@@ -81,7 +81,7 @@ def test_every_fault_at_once() -> None:
         ({**LEAST, "servise": {}}, "servise: no such key; did you mean 'service'?"),
         ({**LEAST, "service": {"data_dri": "x"}}, "service.data_dri: no such key; did you mean 'data_dir'?"),
         ({**LEAST, "zzzzqqq": 1}, "zzzzqqq: no such key"),
-        ({**LEAST, "orgs": [{"id": "x" * 36}]}, "orgs.0.id: Value error, must be a UUID"),
+        ({**LEAST, "orgs": [{"id": "x" * 36}]}, "orgs.0.id: must be a UUID"),
         ({**LEAST, "orgs": [{"id": ORG, "trunk": "other"}]}, "there is no trunk named 'other'; trunks are main"),
         ({**LEAST, "orgs": [{"id": ORG}, {"id": ORG.upper()}]}, f"orgs: '{ORG}' stands twice"),
         ({**LEAST, "orgs": [{"id": ORG, "api_keys": ["secret"]}]}, "orgs.0.api_keys.0"),
@@ -93,7 +93,7 @@ def test_every_fault_at_once() -> None:
         ({**LEAST, "trunks": [{"name": "main", "gateways": ["gw}bad"]}]}, "trunks.0.gateways.0"),
         (
             {**LEAST, "trunks": [{"name": "main", "gateways": ["a", "b"]}]},
-            "trunks.0.gateways: Value error, a call takes",
+            "trunks.0.gateways: a call takes",
         ),
         ({**LEAST, "trunks": [{"name": "main", "gateways": ["a"], "caller_id": "Anonymous"}]}, "trunks.0.caller_id"),
         ({**LEAST, "orgs": [{"id": ORG, "caller_id": "Acme"}]}, "orgs.0.caller_id"),
@@ -111,7 +111,7 @@ def test_every_fault_at_once() -> None:
         ({**LEAST, "orgs": [{"id": ORG, "secrets": {"crm": "a\nb"}}]}, "crm: a header value is"),
         ({**LEAST, "inbound": [{"number": "+1555", "org": FLOW, "flow": FLOW}]}, "inbound.0.org: there is no org"),
         (inbound(number="1 2"), "inbound.0.number"),
-        (inbound(), "inbound.0: Value error, give number"),
+        (inbound(), "inbound.0: give number"),
         (inbound(key="k", node="fs9"), "inbound.0.node: there is no node named 'fs9'; nodes are fs1"),
         ({**LEAST, "inbound": [{"key": "k", "org": ORG, "flow": "x"}]}, "inbound.0.flow"),
         (inbound({"number": "+1555"}, {"number": "1555"}), "inbound.1: another entry is for the same calls"),
@@ -119,6 +119,40 @@ def test_every_fault_at_once() -> None:
 )
 def test_a_fault_is_named_with_its_key(document: dict[str, Any], words: str) -> None:
     assert any(words in line for line in problems(document))
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "value"),
+    [
+        ("nodes", "password", "one\ntwo"),
+        ("nodes", "password", "\0"),
+        ("service", "data_dir", "a\0b"),
+        ("flows", "dir", "a\nb"),
+        ("service", "secret_key", "too-short"),
+        ("service", "secret_key", "ü" * 44),
+        ("service", "record_ttl_s", float("inf")),
+        ("service", "drain_timeout_s", float("nan")),
+        ("service", "drain_timeout_s", -1),
+        ("amd", "sensitivity", float("nan")),
+        ("amd", "keep_audio_s", float("nan")),
+        ("webhooks", "retry_delays_s", [float("inf")]),
+        ("webhooks", "retry_delays_s", [1] * 101),
+        ("amd", "advertise_host", "a..b"),
+        ("orgs", "name", "a\x1b[31m"),
+    ],
+)
+def test_what_the_service_would_not_survive_is_refused(table: str, key: str, value: Any) -> None:
+    rest = {"nodes": {"name": "fs1"}, "orgs": {"id": ORG}}.get(table)
+    found = problems(LEAST | {table: {key: value} if rest is None else [{**rest, key: value}]})
+    assert key in found[0]
+    assert str(value) not in found[0] or table != "nodes", "a password is not shown"
+
+
+def test_workers_need_ports_of_their_own() -> None:
+    assert "from 65534 on there are no 3 ports" in problems(LEAST | {"amd": {"workers": 3, "base_port": 65_534}})[0]
+    clash = LEAST | {"service": {"listen": "127.0.0.1:9202"}, "amd": {"workers": 3, "base_port": 9_200}}
+    assert "port 9202" in problems(clash)[0]
+    assert parse(LEAST | {"amd": {"workers": 2, "base_port": 65_534}}).amd.workers == 2
 
 
 def test_calls_come_from_somebody_or_withhold_it_on_purpose() -> None:
@@ -215,6 +249,29 @@ def test_directories_are_relative_to_the_file(tmp_path: Path) -> None:
     settings = load(written(tmp_path), {})
     assert settings.service.data_dir == tmp_path / "state"
     assert settings.flows.dir == Path("/absolute/flows")
+
+
+def test_places_that_cannot_be_what_they_are_to_be_are_all_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    text = FILE.replace('"state"', '"file"').replace('"/absolute/flows"', '"file/below"') + (
+        'audio_dir = "folder"\nrequests_ca_file = "folder"\n[amd]\nweights = "none"\nkeep_audio_dir = "folder/new"\n'
+        '[webhooks]\nca_file = "file"\n'
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text), {})
+    assert caught.value.problems == (
+        f"service.data_dir: {tmp_path / 'file'} is no folder and cannot become one",
+        f"flows.dir: {tmp_path / 'file/below'} is no folder and cannot become one",
+        f"amd.weights: there is no file {tmp_path / 'none'}",
+        f"flows.requests_ca_file: there is no file {tmp_path / 'folder'}",
+    )
+
+
+def test_certificates_are_taken_from_the_file_s_folder_like_everything_else(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("")
+    settings = load(written(tmp_path, FILE + '[webhooks]\nca_file = "ca.pem"\n'), {})
+    assert settings.webhooks.ca_file == tmp_path / "ca.pem"
 
 
 def test_the_environment_overrides(tmp_path: Path) -> None:
