@@ -15,11 +15,12 @@ from fsbridge.doctor.needs import FlowNeeds, wanted_modules
 from fsbridge.doctor.replies import read_socket, read_status, read_truth, read_version
 from fsbridge.doctor.sip import examine_sip
 from fsbridge.doctor.sounds import examine_sounds
+from fsbridge.nodes.standing import QUESTIONS, Standing, read_standing
 from fsbridge.settings.nodes import NodeSettings
 from fsbridge.settings.whole import Settings
 
 READS = (
-    *("version", "status", "fsctl pause_check outbound", "fsctl pause_check inbound", "module_exists"),
+    *("version", "status", *QUESTIONS, "fsctl pause_check inbound", "module_exists"),
     *("sofia status", "sofia status gateway", "xml_locate", "global_getvar", "file_exists"),
 )
 """The API commands that are sent, without their arguments."""
@@ -100,22 +101,20 @@ def _takes_calls(notes: Notes, settings: Settings, needs: FlowNeeds, ask: Ask) -
     if status is None:
         notes.warn("limits", f"`status` cannot be read: {reply.strip()[:60]!r}", "is mod_commands loaded?")
         return
-    # `status` says "not ready" of a node that is paused both ways or going down; the checks tell which, and which way.
-    out = read_truth(ask("fsctl pause_check outbound"))
+    answers = [ask(question) for question in QUESTIONS]
+    standing = read_standing(*answers)
     into = read_truth(ask("fsctl pause_check inbound")) if settings.inbound else False
-    if out:
+    if standing is Standing.PAUSED:
         notes.problem("takes calls", "the node is paused: every call would fail", "fs_cli -x 'fsctl resume'")
-    elif not status.ready:
-        notes.problem(
-            "takes calls", "the node says that it is not ready", "is it going down, or paused (`fsctl resume`)?"
-        )
+    elif standing is not Standing.OPEN:
+        notes.problem("takes calls", f"the node takes none: {standing}", "start it again, or take it out of [[nodes]]")
     elif into:
         text = "paused for calls that come in: they are refused"
         notes.problem("takes calls", text, "fs_cli -x 'fsctl resume inbound'")
-    elif out is None or into is None:
-        notes.warn("takes calls", "does not tell whether it is paused", "fs_cli -x 'fsctl pause_check outbound'")
+    elif into is None or any(read_truth(answer) is None for answer in answers):
+        notes.warn("takes calls", "does not tell whether it is paused", f"fs_cli -x '{QUESTIONS[0]}'")
     else:
-        notes.ok("takes calls", "not paused")
+        notes.ok("takes calls", "neither paused nor shutting down")
     _limits(notes, status.sessions, status.max_sessions, status.max_rate, settings, needs)
 
 

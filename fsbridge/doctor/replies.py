@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What `status` tells. `ready` is False for a node that takes no call at all: paused both ways, or going down."""
+    """The limits that `status` tells, and how many sessions there are. Whether calls are taken is `nodes.standing`'s."""
 
-    ready: bool
     sessions: int
     max_sessions: int
     max_rate: int
@@ -56,14 +55,13 @@ def read_version(reply: str) -> tuple[int, int, int] | None:
 
 
 def read_status(reply: str) -> Status | None:
-    """The limits and the readiness in the reply to `status`; None if one of them is not in it."""
-    ready = re.search(r"^FreeSWITCH \(.*\) is (.+)$", reply, re.MULTILINE)
+    """The reply to `status`; None if one of the figures is not in it."""
     sessions = re.search(r"^(\d+) session\(s\) - peak", reply, re.MULTILINE)
     rate = re.search(r"session\(s\) per Sec out of max (\d+)", reply)
     most = re.search(r"^(\d+) session\(s\) max", reply, re.MULTILINE)
-    if ready is None or sessions is None or rate is None or most is None:
+    if sessions is None or rate is None or most is None:
         return None
-    return Status(ready[1].strip() == "ready", int(sessions[1]), int(most[1]), int(rate[1]))
+    return Status(int(sessions[1]), int(most[1]), int(rate[1]))
 
 
 def read_truth(reply: str) -> bool | None:

@@ -28,7 +28,7 @@ def replies(trace: str) -> dict[str, list[str]]:
 PLAIN = {command: given[0] for command, given in replies("node_queries").items()}
 """A node with one profile, gateways that are not pinged, and no word of its configuration."""
 ALL = replies("doctor_queries")
-PREPARED = {command: given[0] for command, given in ALL.items()}
+PREPARED = {command: given[0] for command, given in ALL.items()} | {"fsctl ready_check": "true"}
 """A node made ready by freeswitch-conf, just started: TLS and disable-transfer on `external`, pings not yet sent."""
 
 

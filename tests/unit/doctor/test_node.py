@@ -8,7 +8,7 @@ from fsbridge.doctor.findings import Level
 from fsbridge.doctor.needs import FlowNeeds
 from fsbridge.doctor.node import KNOWN_PASSWORDS, SOCKET, examine_password
 from fsbridge.settings.nodes import NodeSettings
-from tests.unit.doctor.recorded import ALL, PLAIN, PREPARED, examine
+from tests.unit.doctor.recorded import ALL, PLAIN, PREPARED, examine, replies
 
 pytestmark = pytest.mark.unit
 
@@ -44,7 +44,8 @@ def test_a_node_that_tells_less_is_not_called_fit() -> None:
         ("status", STATUS.replace("1000 session", "20 session"), "limits", Level.WARNING, "max-sessions"),
         ("status", STATUS.replace("out of max 50", "out of max 5"), "limits", Level.WARNING, "fsctl sps N"),
         ("status", STATUS.replace("0 session(s) - peak", "950 session(s) - peak"), "limits", Level.WARNING, "max-"),
-        ("status", STATUS.replace("is ready", "is not ready"), "takes calls", Level.PROBLEM, "going down"),
+        ("fsctl ready_check", "false", "takes calls", Level.PROBLEM, "start it again"),
+        ("fsctl ready_check", "-ERR usage", "takes calls", Level.WARNING, "pause_check"),
         ("fsctl pause_check outbound", "true", "takes calls", Level.PROBLEM, "fsctl resume"),
         ("fsctl pause_check outbound", "-ERR usage", "takes calls", Level.WARNING, "pause_check"),
         ("module_exists mod_audio_fork", "false", "mod_audio_fork", Level.PROBLEM, "modules.conf.xml"),
@@ -64,13 +65,22 @@ def test_a_sick_reply_is_told_with_what_to_change(
     assert bool(found.change) == (level is not Level.OK)
 
 
-def test_a_node_as_it_was_when_it_was_paused() -> None:
-    """HEARTBEAT says "System Ready" all the while; `status` only of a node that is paused both ways."""
-    both = {"status": ALL["status"][1], "fsctl pause_check outbound": ALL["fsctl pause_check outbound"][1]}
-    assert examine(both)["takes calls"].text == "the node is paused: every call would fail"
-    ours = {"status": ALL["status"][3], "fsctl pause_check outbound": ALL["fsctl pause_check outbound"][3]}
-    assert examine(ours)["takes calls"].level is Level.PROBLEM
-    theirs = {"status": ALL["status"][2], "fsctl pause_check inbound": "true"}
+@pytest.mark.parametrize("trace", ["standing_paused", "standing_shut_down"])
+def test_a_node_as_it_was_when_it_took_no_calls(trace: str) -> None:
+    """HEARTBEAT says "System Ready" all the while."""
+    levels = set()
+    told = replies(trace)
+    for paused, ready in zip(told["fsctl pause_check outbound"], told["fsctl ready_check"], strict=False):
+        found = examine({"fsctl pause_check outbound": paused, "fsctl ready_check": ready})["takes calls"]
+        levels.add(found.level)
+    assert levels == {Level.OK, Level.PROBLEM}
+
+
+def test_a_pause_of_one_way_matters_where_calls_go_that_way() -> None:
+    assert examine({"fsctl pause_check outbound": ALL["fsctl pause_check outbound"][3]})["takes calls"].level is (
+        Level.PROBLEM
+    )
+    theirs = {"fsctl pause_check inbound": ALL["fsctl pause_check inbound"][1]}
     assert examine(theirs)["takes calls"].level is Level.OK
     taken = examine(theirs, orgs=[{"id": ORG}], inbound=[{"key": "k", "org": ORG, "flow": ORG}])["takes calls"]
     assert (taken.level, "resume inbound" in taken.change) == (Level.PROBLEM, True)
