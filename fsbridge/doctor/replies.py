@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The limits that `status` tells, and how many sessions there are. Whether calls are taken is `nodes.standing`'s."""
+    """The limits that `status` tells, and how many sessions there are; readiness is `nodes.standing`'s matter."""
 
     sessions: int
     max_sessions: int
