@@ -1,6 +1,6 @@
-"""``python -m amd_model serve | classify FILE… | evaluate CASES.tsv …``.
+"""``python -m amd_model serve | classify FILE… | evaluate CASES.tsv … | words …``.
 
-``serve`` is a gevent program, so it patches before anything else is imported; the other two are plain ones.
+``serve`` is a gevent program, so it patches before anything else is imported; the others are plain ones.
 This is the only place of the package that patches, sets torch's threads, or touches signals and logging.
 """
 
@@ -37,7 +37,7 @@ LOG_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.W
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one of the three commands; returns the exit code."""
+    """Run one of the commands; returns the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     command = arguments[0] if arguments else ""
     if command == "serve":
@@ -51,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from amd_model.evaluation import evaluate
 
         return evaluate.run(arguments[1:])
+    if command == "words":
+        from amd_model.words import command as words
+
+        return words.run(arguments[1:])
     print(__doc__ or "", file=sys.stdout if command in ("-h", "--help") else sys.stderr)
     return 0 if command in ("-h", "--help") else 2
 
@@ -64,6 +68,11 @@ def _serve_arguments() -> argparse.ArgumentParser:
     parser.add_argument("--shadow", type=Path, help="a second model to run beside it; disagreements are logged")
     parser.add_argument("--drain-s", type=float, default=35.0, help="time to finish streams after SIGTERM")
     parser.add_argument("--keep-dir", type=Path, help="where recordings go that calls ask for; none are made without")
+    parser.add_argument(
+        "--words", default="off", help="a recogniser that reads what is said: its name, its folder, auto or off"
+    )
+    parser.add_argument("--words-language", action="append", default=[], help="languages to think of (default: any)")
+    parser.add_argument("--words-budget", type=float, default=0.5, help="the share of one core that it may take")
     parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of key=value")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what is worth a line")
     parser.add_argument("--supervised", action="store_true", help="drain when standard input ends: the parent is gone")
@@ -87,20 +96,31 @@ def _serve(options: argparse.Namespace) -> int:
     if not monkey.is_module_patched("socket"):
         raise RuntimeError("serve needs gevent's patch before every import: run it as python -m amd_model serve")
     from amd_model.detector import checkpoint
+    from amd_model.words.catalogue import UnknownModel
+    from amd_model.words.install import InstallError
     from amd_model.worker.server import AmdServer, ServeSettings
 
     _log_to_stderr(options.log_json, LOG_LEVELS[options.log_level])
     _use_one_thread()
     _keep_freed_memory()
-    settings = ServeSettings(options.host, options.port, options.capacity, options.drain_s, options.keep_dir)
     try:
+        settings = ServeSettings(
+            options.host,
+            options.port,
+            options.capacity,
+            options.drain_s,
+            options.keep_dir,
+            _words(options.words),
+            tuple(options.words_language),
+            options.words_budget,
+        )
         model = checkpoint.load(options.weights)
         load_shadow = None if options.shadow is None else partial(checkpoint.load, options.shadow)
         shadow = None if load_shadow is None else load_shadow()
         load = partial(checkpoint.load, options.weights)
         server = AmdServer(model, settings, load, shadow=shadow, load_shadow=load_shadow)
         server.start()
-    except (checkpoint.CheckpointError, OSError) as error:
+    except (checkpoint.CheckpointError, InstallError, UnknownModel, OSError) as error:
         print(f"amd worker not started: {error}", file=sys.stderr)
         return 1
     gevent.signal_handler(signal.SIGTERM, server.drain)
@@ -113,6 +133,16 @@ def _serve(options: argparse.Namespace) -> int:
     print(f"amd worker ready on {server.url} model={server.model_version} capacity={server.capacity}", flush=True)
     server.run()
     return 0
+
+
+def _words(wanted: str) -> Path | None:
+    """The recogniser's folder: by name or folder, or with ``auto`` the first one that can be used, if any."""
+    from amd_model.words.choice import chosen
+
+    folder, why = chosen(wanted)
+    if folder is None and wanted != "off":
+        structlog.get_logger(__name__).info("amd_words_off", why=why)
+    return folder
 
 
 def _use_one_thread() -> None:

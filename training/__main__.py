@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "probe": ("studies.probe", "does a model lean on the line or the microphone?"),
     "compare": ("studies.compare", "runs beside boosted trees, a conformer and eight bits"),
     "likeness": ("studies.likeness", "how surely a recording is found again, and another is not"),
+    "words": ("words.train", "train the phrase model on texts by grammar and on your own transcripts"),
     "cases": ("composition.cases", "a split's answers as files with a list, for python -m amd_model evaluate"),
     "export": ("learning.export", "install a trained model where the worker loads it"),
 }

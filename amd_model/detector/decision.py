@@ -8,7 +8,10 @@ silence and time limits from the call's options. ``DecisionState`` is one stream
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from amd_model.detector.evidence import TELLING, WordEvidence, weighed
+from amd_model.detector.looks import HOLD_MS, Looks
 from amd_model.detector.policy import Policy
 from amd_model.detector.spec import (
     CLASSES,
@@ -22,7 +25,7 @@ from amd_model.detector.spec import (
 )
 from amd_model.detector.tones import Tone, ToneKind
 from amd_model.detector.tracker import ToneTracker
-from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
+from amd_model.verdict import AmdEvent, AmdOptions, Answerer, EventKind, Mode, Reason, Verdict
 
 assert CLASSES == (Verdict.LIVE_PERSON, Verdict.ANSWERING_MACHINE, Verdict.FAX, Verdict.UNKNOWN)
 
@@ -35,6 +38,7 @@ _BELIEVED = 0.25  # a note of music behind somebody who may be a person is no be
 _SOMEBODY = 0.8  # a person's and a machine's probability together
 _MESSAGE_SILENCE_MS = 3_000  # after a greeting that ends without a beep
 _CORRECTION_TICKS = 10
+_PLAIN = 0.97  # a person this surely heard is told without waiting for a look at the words
 
 
 class DecisionState:
@@ -50,6 +54,8 @@ class DecisionState:
         "first_speech_ms",
         "last_faint_ms",
         "last_speech_ms",
+        "look_asked_ms",
+        "looks",
         "policy",
         "posterior",
         "progress",
@@ -58,6 +64,7 @@ class DecisionState:
         "verdict",
         "verdict_ms",
         "version",
+        "words",
     )
 
     def __init__(self, policy: Policy | None = None, version: str = "") -> None:
@@ -76,8 +83,32 @@ class DecisionState:
         self.verdict_ms = 0
         self.correction_ticks = 0
         self.done = False
+        self.looks: Looks | None = None
+        """What was asked of the words; None where nobody reads them."""
+        self.look_asked_ms = -1
+        """When the look under way was asked for; -1 for none."""
+        self.words: WordEvidence | None = None
         self._speaking = False
         self._speech_run = 0
+
+    def look(self, now: int) -> bool:
+        """Whether the words should be looked at now, at a tick's end; if so the look counts as under way."""
+        if self.looks is None or self.verdict is not None or self.look_asked_ms >= 0:
+            return False
+        if not self.looks.due(self.first_speech_ms, self.last_speech_ms, self.speech_ms, now):
+            return False
+        self.look_asked_ms = now
+        return True
+
+    def looked(self, words: WordEvidence | None) -> None:
+        """A look came back; None for one that brought nothing: too late, too many, nothing understood."""
+        self.look_asked_ms = -1
+        if words is not None:
+            self.words = words
+
+    def awaits_words(self, now: int) -> bool:
+        """Whether a look is under way that may still change what would be said of a person now."""
+        return self.look_asked_ms >= 0 and now - self.look_asked_ms <= HOLD_MS
 
     @property
     def after_speech(self) -> bool:
@@ -151,6 +182,8 @@ def decide(
         scale = 1.0 / (live + machine + fax + unknown)
         live, machine, fax, unknown = live * scale, machine * scale, fax * scale, unknown * scale
     state.posterior = (live, machine, fax, unknown)
+    if state.words is not None:
+        state.posterior = weighed(state.posterior, state.words, state.last_speech_ms)
     if len(outputs) > NET_OUTPUTS:
         tones = state.tones.feed(outputs[MEASURES], outputs[SPEECH], outputs[TONE])
     else:
@@ -158,6 +191,8 @@ def decide(
         state.tones.skip()
     if state.verdict is None:
         events = _first_verdict(state, tones, options, now)
+        if events and not options.transcript:
+            events = [replace(event, transcript=None) for event in events]
         if events and (options.mode is Mode.FAST or state.verdict is not Verdict.ANSWERING_MACHINE):
             state.done = True
         return state, events
@@ -202,11 +237,11 @@ def _first_verdict(state: DecisionState, tones: list[Tone], options: AmdOptions,
     if fax >= policy.fax and now >= 800:
         return [_tell(state, Verdict.FAX, fax, Reason.FAX_TONE, now)]
     if spoken:
-        if silence >= policy.live_silence_ms and live >= policy.live_demand(options, silence, state.speech_ms):
-            return [_tell(state, Verdict.LIVE_PERSON, live, Reason.SHORT_GREETING, now)]
+        waited = silence >= policy.live_silence_ms and (live >= _PLAIN or not state.awaits_words(now))
+        if waited and live >= policy.live_demand(options, silence, state.speech_ms):
+            return [_tell(state, Verdict.LIVE_PERSON, live, _why(state, Verdict.LIVE_PERSON), now)]
         if machine >= policy.machine_demand(options, silence):
-            reason = Reason.LONG_GREETING if state.speech_ms >= _PHRASE_MS else Reason.PHRASE
-            return [_tell(state, Verdict.ANSWERING_MACHINE, machine, reason, now)]
+            return [_tell(state, Verdict.ANSWERING_MACHINE, machine, _why(state, Verdict.ANSWERING_MACHINE), now)]
     if now >= options.initial_silence_ms and not state.tones.active:
         reason = Reason.RINGBACK if state.progress else Reason.NO_SPEECH
         if unknown >= policy.unknown or (not spoken and unknown >= max(live, machine, fax)):
@@ -251,6 +286,18 @@ def _message_end(state: DecisionState, tones: list[Tone], options: AmdOptions, n
     return []
 
 
+def _why(state: DecisionState, verdict: Verdict) -> Reason:
+    """What spoke for the verdict: the words where they were heard and told, else how long somebody spoke."""
+    live = verdict is Verdict.LIVE_PERSON
+    if state.words is not None:
+        odds = state.words.log_odds(state.last_speech_ms)
+        if (odds if live else -odds) >= TELLING:
+            return Reason.PHRASE
+    if live:
+        return Reason.SHORT_GREETING
+    return Reason.LONG_GREETING if state.speech_ms >= _PHRASE_MS else Reason.PHRASE
+
+
 def _likeliest(state: DecisionState, now: int, reason: Reason) -> AmdEvent:
     """No threshold was reached in time: the largest probability, but nobody is a person who never spoke."""
     best = max(range(len(CLASSES)), key=state.posterior.__getitem__)
@@ -279,7 +326,24 @@ def _tell(
         greeting_end_ms=_greeting_end(state) if verdict is Verdict.LIVE_PERSON else None,
         beep_ms=state.beep.start_ms if state.beep else None,
         model_version=state.version,
+        answerer=_answerer(state, verdict, reason),
+        language=state.words.language or None if state.words else None,
+        transcript=state.words.text or None if state.words else None,
     )
+
+
+def _answerer(state: DecisionState, verdict: Verdict, reason: Reason) -> Answerer | None:
+    """Who or what answered, closer than the verdict; None where neither words nor tones tell."""
+    match verdict, reason:
+        case Verdict.FAX, _:
+            return Answerer.FAX
+        case Verdict.UNKNOWN, Reason.RINGBACK:
+            return Answerer.LINE_TONE
+        case Verdict.UNKNOWN, Reason.NO_SPEECH:
+            return Answerer.SILENCE
+        case Verdict.LIVE_PERSON | Verdict.ANSWERING_MACHINE, _ if state.words is not None:
+            return state.words.closest(live=verdict is Verdict.LIVE_PERSON)
+    return None
 
 
 def _beep(state: DecisionState, tone: Tone) -> AmdEvent:

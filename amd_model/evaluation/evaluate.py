@@ -13,6 +13,7 @@ import argparse
 import csv
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,9 @@ from numpy.typing import NDArray
 
 from amd_model.detector.checkpoint import CheckpointError, LoadedModel, load
 from amd_model.detector.decision import decide, finish
+from amd_model.detector.evidence import WordEvidence
 from amd_model.detector.features import features
+from amd_model.detector.looks import BEFORE_MS, Looks
 from amd_model.detector.policy import Policy
 from amd_model.detector.spec import (
     CONTEXT_SAMPLES,
@@ -32,6 +35,7 @@ from amd_model.detector.spec import (
     MELS,
     OUTPUTS,
     POSTERIOR,
+    SAMPLE_RATE,
     TICK_MS,
     TICK_SAMPLES,
 )
@@ -41,9 +45,18 @@ from amd_model.evaluation.timing_rule import timing_rule
 from amd_model.sound import option
 from amd_model.sound.files import AudioError, Headerless
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Verdict
+from amd_model.words.look import Reader
+from amd_model.words.open import NoWords, reader
 
 SENSITIVITIES: Final = (0.1, 0.2, 0.33, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 _TIMES: Final = ("firstWordMs", "turnEndMs", "beepMs")
+
+
+LOOK_TICKS: Final = 2
+"""How long a look takes here, in ticks: on a worker's machine it takes 0.1 to 0.2 s."""
+
+Words = Callable[[int, int], WordEvidence | None]
+"""A look at what was said from, and until, so many milliseconds."""
 
 
 class EvaluationError(ValueError):
@@ -118,18 +131,33 @@ def rows_of_features(model: LoadedModel, seen: torch.Tensor) -> NDArray[np.float
 
 
 def events_of(
-    model: LoadedModel, rows: NDArray[np.float32], options: AmdOptions, policy: Policy | None = None
+    model: LoadedModel,
+    rows: NDArray[np.float32],
+    options: AmdOptions,
+    policy: Policy | None = None,
+    words: Words | None = None,
 ) -> list[AmdEvent]:
-    """What the detector tells about these outputs, to the end of the recording."""
+    """What the detector tells about these outputs, to the end of the recording.
+
+    With `words`, what is said is looked at as the worker would, and a look comes back `LOOK_TICKS` later.
+    """
     state = model.start()
     if policy is not None:
         state.policy = policy
+    if words is not None:
+        state.looks = Looks()
     events: list[AmdEvent] = []
+    back = -1
     for index, row in enumerate(rows.tolist()):
+        now = (index + 1) * TICK_MS
+        if words is not None and index == back:
+            state.looked(words(max(0, state.first_speech_ms - BEFORE_MS), state.look_asked_ms))
         state, told = decide(state, row, options, index)
         events += told
         if state.done:
             return events
+        if state.look(now):
+            back = index + LOOK_TICKS
     return events + finish(state, options, len(rows) * TICK_MS)[1]
 
 
@@ -160,11 +188,38 @@ def outcome(
     )
 
 
+class Looking:
+    """Looks at recordings, each cut as the worker would cut it, with what they cost."""
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self.looks = 0
+        self.cpu_s = 0.0
+
+    def at(self, samples: NDArray[np.float32]) -> Words:
+        """The looks at one recording, float32 [n] at 8 kHz."""
+
+        def look(since_ms: int, until_ms: int) -> WordEvidence | None:
+            began = time.process_time()
+            heard = samples[since_ms * SAMPLE_RATE // 1000 : until_ms * SAMPLE_RATE // 1000]
+            words = self._reader.look(heard, until_ms)
+            self.cpu_s += time.process_time() - began
+            self.looks += 1
+            return words
+
+        return look
+
+    def to_json(self, calls: int) -> dict[str, float]:
+        """Looks a call, and the processor's milliseconds that they took of it."""
+        return {"looksPerCall": round(self.looks / calls, 2), "cpuMsPerCall": round(1000 * self.cpu_s / calls, 1)}
+
+
 def evaluate(
     model: LoadedModel,
     cases: Sequence[Labelled],
     told: Callable[[int], None] = lambda done: None,
     otherwise: Headerless | None = None,
+    looking: Looking | None = None,
 ) -> tuple[dict[str, Any], list[Outcome]]:
     """The report's object and every outcome. Raises EvaluationError if no file at all can be read.
 
@@ -185,11 +240,14 @@ def evaluate(
             rows = rows_of(model, samples)
             read.append(case)
             everything.append(rows)
-            outcomes.append(outcome(case, rows, events_of(model, rows, options), timing_rule(samples)))
+            words = None if looking is None else looking.at(samples)
+            outcomes.append(outcome(case, rows, events_of(model, rows, options, words=words), timing_rule(samples)))
         told(index + 1)
     if not read:
         raise EvaluationError(f"none of {len(cases)} files can be read: {left_out[0]['reason']}")
     body = {"model": model.version, **summarise(outcomes), "leftOut": left_out}
+    if looking is not None:
+        body["words"] = looking.to_json(len(read))
     body["operatingCurve"] = operating_curve(model, read, everything)
     return body, outcomes
 
@@ -219,6 +277,7 @@ def run(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser("python -m amd_model evaluate", description="Figures on labelled recordings.")
     parser.add_argument("cases", type=Path, metavar="CASES.tsv")
     parser.add_argument("--weights", type=Path, help="another model than the shipped one")
+    parser.add_argument("--words", help="read the words as well: a recogniser's name, once installed, or its folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
     parser.add_argument("--html", type=Path, help="write a self-contained report there")
     parser.add_argument("--outcomes", type=Path, help="write one line a case there (TSV)")
@@ -227,10 +286,11 @@ def run(argv: Sequence[str]) -> int:
         options = parser.parse_args(argv)
         model = load(options.weights)
         cases = read_cases(options.cases)
-        body, outcomes = evaluate(model, cases, _progress(len(cases)), options.headerless)
+        looking = None if options.words is None else Looking(reader(options.words))
+        body, outcomes = evaluate(model, cases, _progress(len(cases)), options.headerless, looking)
     except SystemExit as stop:
         return 0 if stop.code == 0 else 2
-    except (CheckpointError, EvaluationError) as error:
+    except (CheckpointError, EvaluationError, NoWords) as error:
         print(error, file=sys.stderr)
         return 2
     print(json.dumps(body) if options.json else report.as_text(body))

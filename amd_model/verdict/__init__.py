@@ -6,7 +6,7 @@ and nothing that either side does with it.
 
 from __future__ import annotations
 
-from amd_model.verdict.events import AmdEvent, EventKind, Heard, Reason, Sound, Verdict
+from amd_model.verdict.events import AmdEvent, Answerer, EventKind, Heard, Reason, Sound, Verdict
 from amd_model.verdict.options import (
     MAX_KEEP_LISTENING_MS,
     MAX_KEEP_MS,
@@ -33,6 +33,7 @@ __all__ = [
     "MAX_LISTEN_MS",
     "AmdEvent",
     "AmdOptions",
+    "Answerer",
     "EventKind",
     "Heard",
     "Mode",

@@ -32,6 +32,22 @@ class Reason(StrEnum):
     TIMEOUT = "timeout"
 
 
+class Answerer(StrEnum):
+    """Who or what answered, closer than the verdict, where words or tones tell."""
+
+    PERSON = "person"
+    BUSINESS = "business"
+    """A person who answers for a firm."""
+    VOICEMAIL = "voicemail"
+    MAILBOX_FULL = "mailbox_full"
+    CARRIER_ANNOUNCEMENT = "carrier_announcement"
+    CALL_SCREENING = "call_screening"
+    MENU = "menu"
+    FAX = "fax"
+    SILENCE = "silence"
+    LINE_TONE = "line_tone"
+
+
 class EventKind(StrEnum):
     """``VERDICT`` comes exactly once a stream; the others may follow it, in time order."""
 
@@ -56,7 +72,8 @@ class AmdEvent:
     """One thing the detector tells; times are milliseconds since the first audio sample (the answer).
 
     ``at_ms`` is when the thing happened in the audio (for a verdict: when it was decided). ``frequency_hz``
-    belongs to ``BEEP`` only.
+    belongs to ``BEEP`` only. ``answerer``, ``language`` (ISO 639-1) and ``transcript`` come with a verdict where words
+    were heard; the transcript only where the call's options ask for it.
     """
 
     kind: EventKind
@@ -68,6 +85,9 @@ class AmdEvent:
     beep_ms: int | None = None
     frequency_hz: float | None = None
     model_version: str = ""
+    answerer: Answerer | None = None
+    language: str | None = None
+    transcript: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ class AmdOptions:
 
     ``listen``: the stream stays in analysis after its verdict, until its end or for ``listen_max_ms`` of audio,
     and tells what it hears (`Heard`) and every beep; with ``listen_bands`` also the sound's own bands, for
-    `amd_model.listening.likeness`.
+    `amd_model.listening.likeness`. ``transcript``: a verdict brings the words that were heard, where any were.
     """
 
     mode: Mode = Mode.FAST
@@ -54,6 +54,7 @@ class AmdOptions:
     listen: bool = False
     listen_bands: bool = False
     listen_max_ms: int = MAX_LISTEN_MS
+    transcript: bool = False
 
     LIMITS: ClassVar[dict[str, tuple[float, float]]] = {
         "total_timeout_ms": (500, 59_000),
@@ -69,7 +70,7 @@ class AmdOptions:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
                 raise WireError(f"AMD option {name}: {value!r} is not a number from {low} to {high}")
-        for name in ("listen", "listen_bands"):
+        for name in ("listen", "listen_bands", "transcript"):
             if not isinstance(getattr(self, name), bool):
                 raise WireError(f"AMD option {name}: {getattr(self, name)!r} is neither true nor false")
         self._whole("keep_ms")

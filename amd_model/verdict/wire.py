@@ -17,11 +17,12 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from dataclasses import fields, replace
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from amd_model.verdict.events import AmdEvent, EventKind, Heard, Reason, Sound, Verdict
+from amd_model.verdict.events import AmdEvent, Answerer, EventKind, Heard, Reason, Sound, Verdict
 from amd_model.verdict.options import (
     MAX_LISTEN_MS,
     AmdOptions,
@@ -42,7 +43,7 @@ def encode_options(options: AmdOptions) -> str:
     silent = {"keep_ms", "call_id"} if not options.keep_ms else set()
     if not options.listen:
         silent |= {"listen", "listen_bands", "listen_max_ms"}
-    silent |= {name for name in ("listen_bands", "listen_max_ms") if getattr(options, name) == _UNSAID[name]}
+    silent |= {name for name in _UNSAID if getattr(options, name) == _UNSAID[name]}
     body = {f.name: getattr(options, f.name) for f in fields(options) if f.name not in silent}
     raw = json.dumps(body, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
@@ -106,7 +107,10 @@ def _mode(value: object) -> Mode:
     return mode
 
 
-_UNSAID = {"listen_bands": False, "listen_max_ms": MAX_LISTEN_MS}
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+MAX_TRANSCRIPT = 600
+
+_UNSAID = {"listen_bands": False, "listen_max_ms": MAX_LISTEN_MS, "transcript": False}
 
 _WIRE_KEYS = {
     "kind": "event",
@@ -118,6 +122,9 @@ _WIRE_KEYS = {
     "beep_ms": "beepMs",
     "frequency_hz": "frequencyHz",
     "model_version": "modelVersion",
+    "answerer": "answerer",
+    "language": "language",
+    "transcript": "transcript",
 }
 
 
@@ -151,6 +158,9 @@ def decode_event(body: str) -> AmdEvent:
             beep_ms=_optional_int(data, "beepMs"),
             frequency_hz=_optional_float(data, "frequencyHz"),
             model_version=str(data.get("modelVersion", ""))[:MAX_VERSION],
+            answerer=_known(Answerer, data.get("answerer")),
+            language=_language(data.get("language")),
+            transcript=_text(data.get("transcript"), MAX_TRANSCRIPT),
         )
     except WireError:
         raise
@@ -271,6 +281,15 @@ def _number(value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError(f"{number} is no number")
     return number
+
+
+def _text(value: object, most: int) -> str | None:
+    return value[:most] if isinstance(value, str) and value else None
+
+
+def _language(value: object) -> str | None:
+    """ISO 639; another word tells nothing."""
+    return value if isinstance(value, str) and _LANGUAGE.fullmatch(value) else None
 
 
 def _optional_float(data: dict[str, Any], key: str) -> float | None:

@@ -15,6 +15,7 @@ import torch
 
 from amd_model.detector.checkpoint import LoadedModel
 from amd_model.detector.decision import DecisionState, decide
+from amd_model.detector.looks import Looks
 from amd_model.detector.spec import CONTEXT_SAMPLES, MEASURES, NET_OUTPUTS, TICK_MS, TICK_SAMPLES
 from amd_model.detector.tracker import may_begin
 from amd_model.listening import likeness
@@ -22,6 +23,7 @@ from amd_model.listening.hearing import Hearing
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Heard
 from amd_model.worker.serving import Floats, Ticker
 from amd_model.worker.shadow import Comparison, Opinion, Shadow
+from amd_model.worker.spoken import Spoken
 
 CHUNK = 512
 """A call into the network costs half a millisecond however few streams it is for, and reads weights that no longer
@@ -42,7 +44,7 @@ class Analysis:
     A stream whose options say `listen` is finished when it has listened for as long as they say.
     """
 
-    __slots__ = ("audio", "bands", "finished", "hearing", "opinion", "options", "row", "state", "ticks")
+    __slots__ = ("audio", "bands", "finished", "hearing", "opinion", "options", "row", "spoken", "state", "ticks")
 
     def __init__(self, row: int, state: DecisionState, opinion: Opinion | None = None) -> None:
         self.row = row
@@ -53,6 +55,7 @@ class Analysis:
         self.opinion = opinion
         self.hearing: Hearing | None = None
         self.bands = b""  # those of the tick under way, where they were asked for
+        self.spoken: Spoken | None = None
         self.ticks = 0
         self.finished = False
 
@@ -70,7 +73,12 @@ class Analysis:
 class BatchEngine:
     """One model and the streams it serves, at most `capacity`; beside it perhaps a shadow (half as many streams)."""
 
-    def __init__(self, model: LoadedModel, capacity: int, shadow: LoadedModel | None = None) -> None:
+    def __init__(
+        self, model: LoadedModel, capacity: int, shadow: LoadedModel | None = None, *, words: bool = False
+    ) -> None:
+        """With `words`, what is said is kept until the verdict, and `looks` names the streams to be looked at."""
+        self._words = words
+        self.looks: list[Analysis] = []
         self._model = model
         self._ticker = Ticker(model)
         self._shadow = None if shadow is None else Shadow(shadow)
@@ -92,7 +100,11 @@ class BatchEngine:
         row = self._free.pop()
         self._states[row] = self._fresh
         opinion = None if self._shadow is None else self._shadow.open(row)
-        return Analysis(row, self._model.start(), opinion)
+        analysis = Analysis(row, self._model.start(), opinion)
+        if self._words:
+            analysis.spoken = Spoken()
+            analysis.state.looks = Looks()
+        return analysis
 
     def close(self, analysis: Analysis) -> None:
         """Give a place back. Call it once for each `open`."""
@@ -118,6 +130,8 @@ class BatchEngine:
                     said: Sequence[AmdEvent | Heard]
                     analysis.state, said = decide(analysis.state, outputs, analysis.options, analysis.ticks)
                     analysis.ticks += 1
+                    if analysis.spoken is not None:
+                        self._consider_words(analysis)
                     if analysis.hearing is None:
                         analysis.finished = analysis.state.done
                     else:
@@ -126,6 +140,13 @@ class BatchEngine:
                         events.setdefault(analysis, []).extend(said)
             ticks += len(ready)
         return list(events.items()), ticks
+
+    def _consider_words(self, analysis: Analysis) -> None:
+        state = analysis.state
+        if state.verdict is not None:
+            analysis.spoken = None
+        elif state.look(analysis.ticks * TICK_MS):
+            self.looks.append(analysis)
 
     def compare(self, analysis: Analysis, said: AmdEvent) -> Comparison | None:
         """A verdict that `run` returned beside the shadow's; None without a shadow."""
@@ -156,6 +177,9 @@ class BatchEngine:
         for analysis in chunk:
             audio = analysis.audio
             pcm += audio[:WINDOW_BYTES]
+            if analysis.spoken is not None:
+                spoken = analysis.state.first_speech_ms >= 0
+                analysis.spoken.hear(audio[CONTEXT_BYTES:WINDOW_BYTES], begun=spoken)
             del audio[:TICK_BYTES]
         windows = np.frombuffer(pcm, dtype="<i2").reshape(len(chunk), -1)
         rows = np.array([analysis.row for analysis in chunk])

@@ -22,6 +22,9 @@ class Metrics:
         self.lag = Gauge("amd_lag_seconds", "Latest end of a slot after its time, in the last second", registry=new)
         self.shadow = Counter("amd_shadow", "Verdicts beside the shadow model's", ["agree"], registry=new)
         self.recordings = Counter("amd_recordings", "Answers to be kept", ["outcome"], registry=new)
+        self.looks = Counter("amd_words_looks", "Looks at the words, by what came of them", ["outcome"], registry=new)
+        self.words = Gauge("amd_words_ready", "1 while a recogniser reads the words", registry=new)
+        self.words_cpu = Counter("amd_words_cpu_seconds", "Processor time of the looks", registry=new)
         self.reloads = Counter("amd_reloads", "Model reloads", ["outcome"], registry=new)
 
     def verdict(self, result: str) -> None:
@@ -32,6 +35,9 @@ class Metrics:
 
     def bad_metadata(self) -> None:
         self.metadata.inc()
+
+    def looked(self, outcome: str) -> None:
+        self.looks.labels(outcome).inc()
 
     def compared(self, agree: bool) -> None:
         self.shadow.labels("yes" if agree else "no").inc()

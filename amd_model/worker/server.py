@@ -28,6 +28,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from amd_model.detector.checkpoint import CheckpointError, LoadedModel
 from amd_model.worker import frames
 from amd_model.worker.batch import Analysis, BatchEngine
+from amd_model.worker.desk import Desk, command
 from amd_model.worker.door import MAX_HANDSHAKES, Door, allow_files
 from amd_model.worker.handshake import Request, http_response
 from amd_model.worker.keep import Keeper
@@ -47,7 +48,8 @@ log = structlog.get_logger(__name__)
 class ServeSettings:
     """How one worker runs; `capacity` is the number of streams under analysis at once.
 
-    `keep_dir` is where recordings go that calls ask for; None makes none.
+    `keep_dir` is where recordings go that calls ask for; None makes none. `words` is the folder of a recogniser that
+    reads what is said, thinking of `words_languages` only, if any, for at most `words_budget` of one core.
     """
 
     host: str = "127.0.0.1"
@@ -55,6 +57,9 @@ class ServeSettings:
     capacity: int = 1_500
     drain_s: float = 35.0
     keep_dir: Path | None = None
+    words: Path | None = None
+    words_languages: tuple[str, ...] = ()
+    words_budget: float = 0.5
 
 
 class _Place:
@@ -89,10 +94,15 @@ class AmdServer:
         self._model = model
         self._shadow = shadow
         self._capacity = settings.capacity
-        self._engine = self._new_engine(model)
         self.metrics = Metrics()
+        self._desk: Desk | None = None
+        if settings.words is not None:
+            reader = command(settings.words, settings.words_languages)
+            looked, spent = self.metrics.looked, self.metrics.words_cpu.inc
+            self._desk = Desk(reader, clock, looked, spent, settings.words_budget)
+        self._engine = self._new_engine(model)
         self._keeper = Keeper(settings.keep_dir, self.metrics.recordings)
-        self._sweep = Sweep(self.metrics, clock, self._keeper)
+        self._sweep = Sweep(self.metrics, clock, self._keeper, self._desk)
         self._timetable = Timetable(clock())
         self._door = Door(self, self.metrics)
         self._tasks = Group()
@@ -136,6 +146,8 @@ class AmdServer:
         self._tasks.kill()
         self._door.close()
         self._sweep.abandon()
+        if self._desk is not None:
+            self._desk.close()
         self._keeper.close()
 
     def drain(self) -> None:
@@ -191,6 +203,7 @@ class AmdServer:
             "busy": round(min(self._timetable.busy, 1.0), 3),
             "draining": self._drain_until is not None,
             "accepting": self._refusal() is None,
+            "words": "off" if self._desk is None else "ready" if self._desk.ready else "starting",
         }
 
     # --- the sweep -----------------------------------------------------------------------------------------------
@@ -219,7 +232,7 @@ class AmdServer:
         self.drain()
 
     def _new_engine(self, model: LoadedModel) -> BatchEngine:
-        engine = BatchEngine(model, self._capacity, self._shadow)
+        engine = BatchEngine(model, self._capacity, self._shadow, words=self._desk is not None)
         engine.warm_up()
         return engine
 
@@ -245,6 +258,7 @@ class AmdServer:
             self.metrics.streams.labels("analysis").set(self._sweep.active)
             self.metrics.streams.labels("verdict").set(self._sweep.draining)
             self.metrics.lag.set(self._timetable.lag_s)
+            self.metrics.words.set(self._desk is not None and self._desk.ready)
             text = self.metrics.text()
             return http_response(HTTPStatus.OK, text, CONTENT_TYPE_LATEST)
         return http_response(HTTPStatus.NOT_FOUND, "an audio WebSocket (any path), GET /healthz or GET /metrics\n")

@@ -20,9 +20,11 @@ from dataclasses import asdict
 
 import structlog
 
+from amd_model.detector.spec import TICK_MS
 from amd_model.verdict import AmdEvent
 from amd_model.worker import frames
 from amd_model.worker.batch import Analysis, BatchEngine
+from amd_model.worker.desk import Desk
 from amd_model.worker.frames import USUAL_SIZE, usual_payloads
 from amd_model.worker.keep import Keeper
 from amd_model.worker.shadow import Comparison
@@ -42,8 +44,11 @@ log = structlog.get_logger(__name__)
 class Sweep:
     """All streams of one worker. Not thread-safe: one greenlet calls `turn`, others of the same thread `add`."""
 
-    def __init__(self, counters: Counters, clock: Callable[[], float], keeper: Keeper) -> None:
+    def __init__(
+        self, counters: Counters, clock: Callable[[], float], keeper: Keeper, desk: Desk | None = None
+    ) -> None:
         self._around = Around(counters, clock, keeper)
+        self._desk = desk
         self._active: list[dict[int, Stream]] = [{} for _ in range(GROUPS)]
         self._drained: list[dict[int, Stream]] = [{} for _ in range(DRAIN_GROUPS)]
         self._room = memoryview(bytearray(ROOM_BYTES))
@@ -93,9 +98,13 @@ class Sweep:
                 del group[serial]
                 following[serial] = stream
         ticks = 0
+        if self._desk is not None:
+            self._desk.turn()
         for engine, analyses in due.items():
             results, done = engine.run(list(analyses))
             ticks += done
+            if self._desk is not None and engine.looks:
+                self._look(engine, self._desk)
             for analysis, events in results:
                 serial = analyses[analysis]
                 stream = group[serial]
@@ -115,6 +124,14 @@ class Sweep:
                     self._retire(serial, stream)
         self._drain(slot, now)
         return ticks
+
+    def _look(self, engine: BatchEngine, desk: Desk) -> None:
+        """Hand over what the engine wants read; who is skipped is decided on sound alone."""
+        for analysis in engine.looks:
+            spoken = analysis.spoken
+            if spoken is None or not desk.ask(bytes(spoken.pcm), analysis.ticks * TICK_MS, analysis.state):
+                analysis.state.looked(None)
+        engine.looks.clear()
 
     def close_all(self, code: int, reason: str, only_finished: bool = False) -> None:
         """Begin the close of every stream (or of those only that have their verdict)."""

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from amd_model.verdict import Verdict
+from api.cli import words
 from fsbridge.amd import recordings
 from fsbridge.amd.recordings import LabelsError, Opinion
 
@@ -45,6 +46,7 @@ def register(app: typer.Typer) -> None:
     """Add the group."""
     amd = typer.Typer(help="Work on the detector's material.", no_args_is_help=True)
     amd.command()(label)
+    words.register(amd)
     app.add_typer(amd, name="amd")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from amd_model.verdict import Reason, Verdict
+from amd_model.verdict import Answerer, Reason, Verdict
 from api.contract.shapes import AnswerShape
 from fsbridge.clock import rfc3339
 from fsbridge.model.call import Call
@@ -25,6 +25,9 @@ class CallAnalysisDetails(AnswerShape):
     greeting_end_ms: int | None
     beep_ms: int | None
     model_version: str
+    kind: Answerer | None = Field(description="Who or what answered, closer than `result`, where words or tones tell.")
+    language: str | None = Field(description="ISO 639-1, of the words that were heard.", examples=["en"])
+    transcript: str | None = Field(description="What was heard; only where the configuration allows it.")
 
 
 class Hangup(AnswerShape):
@@ -83,6 +86,9 @@ def render_call(call: Call) -> CallResource:
             greeting_end_ms=analysis.greeting_end_ms,
             beep_ms=analysis.beep_ms,
             model_version=analysis.model_version,
+            kind=analysis.answerer,
+            language=analysis.language,
+            transcript=analysis.transcript,
         )
         if analysis
         else None,

@@ -58,7 +58,8 @@ def amd_options(
     mode = default if options.mode is None else AmdMode(options.mode)
     given = own.model_dump(exclude_none=True) | options.model_dump(exclude_none=True, exclude={"mode"})
     names = AmdOptions.LIMITS.keys()
-    return AmdOptions(mode=mode, **{name: given.get(name, getattr(defaults, name)) for name in names})
+    chosen = {name: given.get(name, getattr(defaults, name)) for name in names}
+    return AmdOptions(mode=mode, transcript=defaults.transcripts, **chosen)
 
 
 def _destination(text: str) -> Destination:

@@ -55,6 +55,9 @@ def hear(analysis: Analysis | None, event: AmdEvent) -> Analysis:
             greeting_end_ms=event.greeting_end_ms,
             beep_ms=event.beep_ms,
             model_version=event.model_version,
+            answerer=event.answerer,
+            language=event.language,
+            transcript=event.transcript,
         )
     beep, ended = analysis.beep_ms, analysis.greeting_end_ms
     if event.kind is EventKind.BEEP and beep is None:

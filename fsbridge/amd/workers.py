@@ -201,6 +201,9 @@ class WorkerPool:
         for option, path in (("--weights", settings.weights), ("--shadow", settings.shadow)):
             if path is not None:
                 command += [option, str(path)]
+        command += ["--words", settings.words, "--words-budget", str(settings.words_budget)]
+        for language in settings.words_languages:
+            command += ["--words-language", language]
         try:
             # The worker holds our end of its stdin: if we are killed it reads the end of file and drains.
             process: subprocess.Popen[str] = subprocess.Popen(

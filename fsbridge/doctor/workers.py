@@ -35,6 +35,8 @@ class Health:
     lag_ms: float
     model: str
     accepting: bool
+    words: str = "off"
+    """Whether it reads words as well: off, starting, ready."""
 
 
 Ask = Callable[[str], Health | str]
@@ -47,6 +49,7 @@ def examine_workers(amd: AmdSettings, ask: Ask) -> Notes:
     elsewhere = [_base(url) for url in amd.urls]
     here = [f"http://{_near(amd.host)}:{amd.base_port + n}" for n in range(amd.workers)] if amd.base_port else []
     models: set[str] = set()
+    deaf = []
     for base in elsewhere + here:
         check = f"worker {urlsplit(base).netloc}"
         health = ask(base)
@@ -58,16 +61,24 @@ def examine_workers(amd: AmdSettings, ask: Ask) -> Notes:
                 notes.warn(check, f"{health}: right if `fsbridge serve` is not running", "its own log, if it is")
             continue
         models.add(health.model)
+        if health.words == "off" and amd.words != "off":
+            deaf.append(check)
         figures = f"{health.streams} of {health.capacity} streams, {health.lag_ms:g} ms behind"
         if not health.accepting:
             notes.warn(check, f"takes no new streams: {figures}", "more workers, or is it just being stopped?")
         elif health.streams >= health.capacity * NEARLY_FULL or health.lag_ms > LATE_MS:
             notes.warn(check, f"nearly at its limit: {figures}", "more workers (amd.workers, amd.urls), one a core")
         else:
-            notes.ok(check, f"{figures}, model {health.model}")
+            notes.ok(check, f"{figures}, model {health.model}, words {health.words}")
     if len(models) > 1:
         notes.warn(
             "models", f"workers run different ones: {', '.join(sorted(models))}", "the same weights for all of them"
+        )
+    if deaf:
+        notes.warn(
+            "words",
+            f"not read by {', '.join(deaf)}",
+            "there: pip install 'fsbridge[words]', fsbridge amd words install",
         )
     if amd.workers and not amd.base_port:
         notes.ok("own workers", f"{amd.workers}, started by `fsbridge serve` on ports that are chosen then")
@@ -96,6 +107,7 @@ def _ask(session: requests.Session, url: str) -> Health:
         lag_ms=float(body["lag_ms"]),
         model=str(body["model"])[:100],
         accepting=bool(body.get("accepting", True)),
+        words=str(body.get("words", "off"))[:20],
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from amd_model.verdict import Reason, Verdict
+from amd_model.verdict import Answerer, Reason, Verdict
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
 from fsbridge.model.json import Json
 from fsbridge.model.outcome import FailureReason, HangupInfo
@@ -20,7 +20,10 @@ from fsbridge.model.status import Deadline, Phase, Status
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What the detector found; times in milliseconds after the answer."""
+    """What the detector found; times in milliseconds after the answer.
+
+    `answerer`, `language` (ISO 639-1) and `transcript` where words were heard, the last only where it is allowed.
+    """
 
     result: Verdict
     confidence: float = 0.0
@@ -29,6 +32,9 @@ class Analysis:
     greeting_end_ms: int | None = None
     beep_ms: int | None = None
     model_version: str = ""
+    answerer: Answerer | None = None
+    language: str | None = None
+    transcript: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

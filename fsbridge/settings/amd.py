@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,6 +21,14 @@ class AmdSettings(Table):
     capacity: int = Field(1_500, ge=1, le=20_000, description="streams one worker takes before it refuses")
     weights: LocalPath | None = Field(None, description="a model of your own; the shipped one when absent")
     shadow: LocalPath | None = Field(None, description="a second model beside it; disagreements are logged")
+    words: str = Field(
+        "auto",
+        pattern=r"^[A-Za-z0-9._/][A-Za-z0-9._/ -]{0,200}$",
+        description="the recogniser that reads what is said: its name or folder; auto takes what is installed; off",
+    )
+    words_languages: tuple[Annotated[str, Field(pattern=r"^[a-z]{2,3}$")], ...] = ()
+    words_budget: float = Field(0.5, gt=0, le=8, description="the share of one core that a worker's reader may take")
+    transcripts: bool = Field(False, description="tell callers what was heard; needs keep_audio_consent")
     start_timeout_s: Seconds = 60.0
     connect_timeout_s: Seconds = Field(3.0, description="answer to mod_audio_fork::connect")
     when_unavailable: Literal["unknown", "refuse"] = Field(
@@ -47,6 +55,11 @@ class AmdSettings(Table):
         if self.keep_audio_s and not self.keep_audio_consent:
             raise ValueError(
                 "keep_audio_s: recording answers needs a legal ground; set keep_audio_consent = true once you have it"
+            )
+        if self.transcripts and not self.keep_audio_consent:
+            raise ValueError(
+                "transcripts: writing down what people say needs a legal ground; set keep_audio_consent = true once "
+                "you have it"
             )
         if self.keep_audio_s and self.keep_audio_dir is None:
             raise ValueError("keep_audio_s: keep_audio_dir must say where the recordings go")

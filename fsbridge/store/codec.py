@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from amd_model.verdict import AmdOptions, Reason, Verdict
+from amd_model.verdict import AmdOptions, Answerer, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
 from fsbridge.model.call import Analysis, Call
 from fsbridge.model.destination import Destination, DestinationKind
@@ -159,11 +159,15 @@ def _analysis_to_dict(analysis: Analysis) -> dict[str, Any]:
         "greeting_end_ms": analysis.greeting_end_ms,
         "beep_ms": analysis.beep_ms,
         "model_version": analysis.model_version,
+        "answerer": None if analysis.answerer is None else analysis.answerer.value,
+        "language": analysis.language,
+        "transcript": analysis.transcript,
     }
 
 
 def _analysis_from_dict(values: Mapping[str, Any]) -> Analysis:
     reason = values["reason"]
+    answerer = values.get("answerer")  # what older versions kept has none
     return Analysis(
         result=Verdict(values["result"]),
         confidence=values["confidence"],
@@ -172,6 +176,9 @@ def _analysis_from_dict(values: Mapping[str, Any]) -> Analysis:
         greeting_end_ms=values["greeting_end_ms"],
         beep_ms=values["beep_ms"],
         model_version=values["model_version"],
+        answerer=None if answerer is None else Answerer(answerer),
+        language=values.get("language"),
+        transcript=values.get("transcript"),
     )
 
 

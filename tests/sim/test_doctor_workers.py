@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -19,7 +20,7 @@ from tests.unit.webhook.helpers import Receiver, receiver, reply
 
 pytestmark = pytest.mark.sim
 
-WELL = Health(streams=3, capacity=1500, lag_ms=2.0, model="m1", accepting=True)
+WELL = Health(streams=3, capacity=1500, lag_ms=2.0, model="m1", accepting=True, words="ready")
 ELSEWHERE = AmdSettings(workers=0, urls=("ws://10.0.0.7:9201/amd", "wss://amd.example/amd"))
 HERE = AmdSettings(workers=2, host="0.0.0.0", base_port=9200)
 
@@ -34,7 +35,17 @@ def test_workers_that_are_well() -> None:
     found = judged(ELSEWHERE, {"http://10.0.0.7:9201": WELL, "https://amd.example:443": WELL})
     assert set(found) == {"worker 10.0.0.7:9201", "worker amd.example:443"}
     assert all(finding.level is Level.OK for finding in found.values())
-    assert found["worker 10.0.0.7:9201"].text == "3 of 1500 streams, 2 ms behind, model m1"
+    assert found["worker 10.0.0.7:9201"].text == "3 of 1500 streams, 2 ms behind, model m1, words ready"
+
+
+def test_workers_that_read_no_words_are_named_unless_that_is_wanted() -> None:
+    deaf = replace(WELL, words="off")
+    answers: dict[str, Health | str] = {"http://10.0.0.7:9201": deaf, "https://amd.example:443": WELL}
+    found = judged(ELSEWHERE, answers)
+    assert found["words"].level is Level.WARNING
+    assert "10.0.0.7" in found["words"].text
+    assert "amd.example" not in found["words"].text
+    assert "words" not in judged(ELSEWHERE.model_copy(update={"words": "off"}), answers)
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,13 @@ FLOORS: tuple[str, ...] = (
     "amd_model.verdict",
     "amd_model.sound",
     "amd_model.detector",
+    "amd_model.words",
     "amd_model.listening",
     "amd_model.evaluation",
     "amd_model.worker",
     "amd_model",
     # its training
+    "training.words",
     "training.telephone",
     "training.corpus",
     "training.composition",

@@ -95,13 +95,15 @@ class FlowHost:
 
     def start(self) -> None:
         """Run the flow up to its first wait."""
-        call, request = self._call, self._call.request
+        call, request, found = self._call, self._call.request, self._call.analysis
         facts = Facts(
             session_id=call.session_id,
             destination=request.destination.value,
             caller_id=request.caller_id or "",
-            verdict=str(call.analysis.result) if call.analysis is not None else "",
+            verdict="" if found is None else str(found.result),
             org_id=call.org_id,
+            answerer="" if found is None or found.answerer is None else str(found.answerer),
+            answer_language="" if found is None or found.language is None else found.language,
         )
         self._run.start(self._document, dict(request.variables), facts, self._clock.monotonic())
 

@@ -42,4 +42,6 @@ def _note_analysis(timeline: Timeline, before: Call, after: Call, item: i.Input,
             decided_after_ms=found.decided_after_ms,
             greeting_end_ms=found.greeting_end_ms,
             beep_ms=found.beep_ms,
+            kind=None if found.answerer is None else str(found.answerer),
+            language=found.language,
         )

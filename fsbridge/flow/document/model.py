@@ -155,11 +155,21 @@ class Step(Part):
 
 
 class Entries(Part):
-    """Where a flow begins, by who answered; `default` for every other call."""
+    """Where a flow begins, by who answered; `default` for every other call.
+
+    A closer word (`business`, `voicemail` …), which is known where words were heard, goes before the verdict.
+    """
 
     live_person: StepId | None = None
     answering_machine: StepId | None = None
     unknown: StepId | None = None
+    person: StepId | None = None
+    business: StepId | None = None
+    voicemail: StepId | None = None
+    mailbox_full: StepId | None = None
+    carrier_announcement: StepId | None = None
+    call_screening: StepId | None = None
+    menu: StepId | None = None
     default: StepId | None = None
 
 
@@ -234,12 +244,12 @@ class FlowDocument(Part):
             return self.body.on_hangup == "fail"
         return any(step.expect is not None for step in self.body.steps)
 
-    def entry(self, verdict: str) -> int:
-        """Where the flow begins for a call with this verdict ("" for none)."""
+    def entry(self, verdict: str, answerer: str = "") -> int:
+        """Where the flow begins for a call with this verdict and this answerer ("" for none)."""
         first = self.body.entry
         if isinstance(first, Entries):
-            own = getattr(first, verdict, None) if verdict in ("live_person", "answering_machine", "unknown") else None
-            first = own or first.default
+            words = [word for word in (answerer, verdict, "default") if word in Entries.model_fields]
+            first = next((own for word in words if (own := getattr(first, word)) is not None), None)
         return self.places[first] if first is not None else 0
 
 

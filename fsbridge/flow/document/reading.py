@@ -9,7 +9,7 @@ from fsbridge.flow.document import expression, template
 from fsbridge.flow.document.model import Entries, FlowBody, Step
 from fsbridge.flow.document.source import Path
 
-FACTS = ("session_id", "destination", "caller_id", "verdict", "org_id")
+FACTS = ("session_id", "destination", "caller_id", "verdict", "org_id", "answerer", "answer_language")
 """Variables that every flow is given; nothing else may take their names."""
 
 

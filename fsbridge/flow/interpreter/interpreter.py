@@ -37,6 +37,8 @@ class Facts:
     caller_id: str
     verdict: str
     org_id: str = ""
+    answerer: str = ""
+    answer_language: str = ""
 
     def variables(self) -> dict[str, str]:
         """The facts as a flow reads them."""
@@ -46,6 +48,8 @@ class Facts:
             "caller_id": self.caller_id,
             "verdict": self.verdict,
             "org_id": self.org_id,
+            "answerer": self.answerer,
+            "answer_language": self.answer_language,
         }
 
 
@@ -95,7 +99,7 @@ class Turn:
 def start(document: FlowDocument, variables: Mapping[str, Any], facts: Facts, max_steps: int = MAX_STEPS) -> Turn:
     """Begin: the document's own variables, the call's over them, the facts over both."""
     known = {**document.body.variables, **variables, **facts.variables()}
-    return _run(Turn(FlowState(document, known, document.entry(facts.verdict), max_steps)))
+    return _run(Turn(FlowState(document, known, document.entry(facts.verdict, facts.answerer), max_steps)))
 
 
 def resume(state: FlowState, result: Result) -> Turn:

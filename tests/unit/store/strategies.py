@@ -6,7 +6,7 @@ import json
 
 from hypothesis import strategies as st
 
-from amd_model.verdict import AmdOptions, Reason, Verdict
+from amd_model.verdict import AmdOptions, Answerer, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
 from fsbridge.model.call import Analysis, Call
 from fsbridge.model.destination import Destination, DestinationKind
@@ -54,6 +54,9 @@ analyses = st.builds(
     greeting_end_ms=milliseconds,
     beep_ms=milliseconds,
     model_version=texts,
+    answerer=st.none() | st.sampled_from(Answerer),
+    language=st.none() | st.sampled_from(["en", "de"]),
+    transcript=st.none() | texts,
 )
 calls = st.builds(
     Call,

@@ -16,6 +16,7 @@ from amd_model.verdict import (
     MAX_LISTEN_MS,
     AmdEvent,
     AmdOptions,
+    Answerer,
     EventKind,
     Heard,
     Mode,
@@ -48,15 +49,29 @@ EVENTS = st.builds(
     beep_ms=st.none() | MS,
     frequency_hz=st.none() | st.integers(3_000, 25_000).map(lambda n: n / 10),
     model_version=st.text(max_size=20),
+    answerer=st.none() | st.sampled_from(Answerer),
+    language=st.none() | st.sampled_from(["en", "pt"]),
+    transcript=st.none() | st.text(min_size=1, max_size=80),
 )
-KNOWN = {*EventKind, *Verdict, *Reason, *Sound, *Mode, "heard"}
+KNOWN = {*EventKind, *Verdict, *Reason, *Answerer, *Sound, *Mode, "heard"}
 STRANGE = st.text(min_size=1, max_size=30).filter(lambda word: word not in KNOWN)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=10),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-EVENT_KEYS = ("event", "atMs", "result", "confidence", "reason", "greetingEndMs", "beepMs", "frequencyHz")
+EVENT_KEYS = (
+    "event",
+    "atMs",
+    "result",
+    "confidence",
+    "reason",
+    "greetingEndMs",
+    "beepMs",
+    "frequencyHz",
+    "answerer",
+    "language",
+)
 HEARD_KEYS = ("what", "atMs", "startMs", "forMs", "frequencyHz", "secondHz", "durationMs", "ended", "hopMs", "data")
 OPTIONS = st.builds(
     AmdOptions,
@@ -67,6 +82,7 @@ OPTIONS = st.builds(
     listen=st.just(True),
     keep_ms=st.integers(1, MAX_KEEP_LISTENING_MS),
     call_id=st.text("abc-019", max_size=64),
+    transcript=st.booleans(),
 )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amd_model.verdict import AmdOptions, Reason, Verdict
+from amd_model.verdict import AmdOptions, Answerer, Reason, Verdict
 from api.contract.call_resource import render_call
 from api.contract.shapes import to_json
 from fsbridge.model.call import Analysis, Call
@@ -76,7 +76,8 @@ def test_a_queued_call_has_every_key() -> None:
 
 
 def test_a_completed_call() -> None:
-    analysis = Analysis(Verdict.ANSWERING_MACHINE, 0.987654, Reason.BEEP, 2100, 4000, 4600, "m1")
+    found = (Verdict.ANSWERING_MACHINE, 0.987654, Reason.BEEP, 2100, 4000, 4600, "m1", Answerer.VOICEMAIL, "en")
+    analysis = Analysis(*found)
     asked = _call(call_analysis=frozenset({Verdict.ANSWERING_MACHINE}), amd=AmdOptions())
     shown = _rendered(replace(completed(asked), analysis=analysis, hangup=HangupInfo("NORMAL_CLEARING", 16, None)))
     assert shown["status"] == "Completed"
@@ -93,6 +94,9 @@ def test_a_completed_call() -> None:
         "greetingEndMs": 4000,
         "beepMs": 4600,
         "modelVersion": "m1",
+        "kind": "voicemail",
+        "language": "en",
+        "transcript": None,
     }
     assert shown["hangup"] == {"cause": "NORMAL_CLEARING", "q850": 16, "sipStatus": None}
     unasked = _rendered(replace(completed(_call()), analysis=analysis))

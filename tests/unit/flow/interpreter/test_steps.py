@@ -392,6 +392,24 @@ THREE = "  - {id: p, hangup: USER_BUSY}\n  - {id: m, hangup: NO_ANSWER}\n  - {id
 
 
 @pytest.mark.parametrize(
+    ("verdict", "answerer", "step"),
+    [
+        ("answering_machine", "call_screening", "s"),
+        ("answering_machine", "menu", "m"),
+        ("answering_machine", "", "m"),
+        ("live_person", "business", "d"),
+        ("fax", "fax", "d"),
+    ],
+)
+def test_a_closer_word_goes_before_the_verdict(verdict: str, answerer: str, step: str) -> None:
+    steps = "  - {id: m, hangup: NO_ANSWER}\n  - {id: s, hangup: USER_BUSY}\n  - {id: d, hangup: NORMAL_CLEARING}"
+    head = "entry: {answering_machine: m, call_screening: s, default: d}"
+    turn = begin(steps, facts=Facts(SESSION, "+1", "+1", verdict, answerer=answerer), head=head)
+    assert turn.end is not None
+    assert turn.end.step == step
+
+
+@pytest.mark.parametrize(
     ("verdict", "step"), [("live_person", "p"), ("answering_machine", "m"), ("unknown", "d"), ("", "d"), ("fax", "d")]
 )
 def test_who_answered_decides_where_the_flow_begins(verdict: str, step: str) -> None:
