@@ -24,7 +24,7 @@ from fsbridge.amd import fork, recordings
 from fsbridge.amd.workers import COMMAND, WorkerPool
 from fsbridge.call.conversation.services import House
 from fsbridge.call.lifecycle import arrivals, translate
-from fsbridge.call.lifecycle.machine import Limits
+from fsbridge.call.lifecycle.moves import Limits
 from fsbridge.call.running import reconcile
 from fsbridge.call.running.inbound import InboundService
 from fsbridge.call.running.registry import CallRegistry
@@ -198,8 +198,8 @@ class Service:
 
     def _seen(self, before: Call, after: Call) -> None:
         self.metrics.call_changed(before, after)
-        if after.tap_connected and not before.tap_connected and after.answered_at is not None:
-            self.metrics.tap_seconds.observe(max(0.0, self.clock.wall() - after.answered_at))
+        if after.tap_connected and not before.tap_connected and after.live.answered is not None:
+            self.metrics.tap_seconds.observe(self.clock.monotonic() - after.live.answered.monotonic)
 
     def _on_event(self, node: Node, event: Event) -> None:
         self.metrics.esl_events.labels(node.name).inc()
@@ -217,6 +217,7 @@ class Service:
 
     def _on_node_down(self, node: Node) -> None:
         self.metrics.esl_connected.labels(node.name).set(0)
+        reconcile.went_away(node.name, self.registry)
         self._lost_timers[node.name] = self.supervisor.spawn_later(
             node.settings.lost_after_s, f"give up {node.name}", reconcile.give_up, node.name, self.registry
         )

@@ -90,8 +90,8 @@ class Metrics:
                 self.verdict_seconds.observe(after.analysis.decided_after_ms / 1_000)
         if after.ended:
             self.calls.labels(after.status, after.failure or "").inc()
-            if after.answered_at is not None and after.completed_at is not None:
-                self.call_seconds.observe(max(0.0, after.completed_at - after.answered_at))
+            if after.talk_s is not None:
+                self.call_seconds.observe(after.talk_s)
 
     def render(self) -> bytes:
         """The Prometheus text format; its media type is CONTENT_TYPE."""

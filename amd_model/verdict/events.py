@@ -20,7 +20,7 @@ class Verdict(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why the detector decided as it did."""
+    """Why the detector decided as it did; the last two are also said of a detector that did not decide."""
 
     SHORT_GREETING = "short_greeting"
     LONG_GREETING = "long_greeting"
@@ -30,6 +30,8 @@ class Reason(StrEnum):
     NO_SPEECH = "no_speech"
     RINGBACK = "ringback"
     TIMEOUT = "timeout"
+    UNAVAILABLE = "unavailable"
+    """Said by a controller only: no detector heard the answer, for none was up, each was full, or the tap broke."""
 
 
 class Answerer(StrEnum):

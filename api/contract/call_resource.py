@@ -10,7 +10,7 @@ from amd_model.verdict import Answerer, Reason, Verdict
 from api.contract.shapes import AnswerShape
 from fsbridge.clock import rfc3339
 from fsbridge.model.call import Call
-from fsbridge.model.outcome import FailureReason
+from fsbridge.model.outcome import FailureReason, HangupInfo
 from fsbridge.model.request import Mode
 from fsbridge.model.status import Status
 
@@ -31,11 +31,24 @@ class CallAnalysisDetails(AnswerShape):
 
 
 class Hangup(AnswerShape):
-    """How the switch ended the channel."""
+    """How the channel ended. A number of the Reason header beats the SIP status, and need not agree with it."""
 
-    cause: str = Field(description="FreeSWITCH's hang-up cause", examples=["USER_BUSY"])
-    q850: int | None
-    sip_status: int | None
+    cause: str = Field(
+        description="FreeSWITCH's hang-up cause; ours where we have hung up and the node did not say",
+        examples=["USER_BUSY"],
+    )
+    q850: int | None = Field(
+        ge=1,
+        le=127,
+        description="The cause's number of ITU-T Q.850; null for FreeSWITCH's own causes, which have none.",
+    )
+    sip_status: int | None = Field(
+        ge=200, le=699, description="The final status of the far end's, or 487 where we have given up.", examples=[486]
+    )
+    sip_reason: str | None = Field(
+        description="The far end's Reason header (RFC 3326), where it sent one and FreeSWITCH tells it (from 1.11 on).",
+        examples=['Q.850;cause=17;text="USER_BUSY"'],
+    )
 
 
 class CallResource(AnswerShape):
@@ -53,10 +66,20 @@ class CallResource(AnswerShape):
     mode: Mode
     call_analysis_result: Verdict | None = Field(description="Only where analysis was asked for.")
     call_analysis_details: CallAnalysisDetails | None = Field(description="Only where analysis was asked for.")
-    failure_reason: FailureReason | None = Field(description="Only for `Failed`.")
+    failure_reason: FailureReason | None = Field(
+        description="Only for `Failed`. `no_answer`: it rang and nobody answered, or the network gave up ringing (408, "
+        "504, and 503 after 180). `busy`: busy, or declined. `unroutable_number`: there is no such number, or it was "
+        "sent elsewhere (3xx). `trunk_unavailable`: the trunk, or the node before the answer. `session_start_failed`: "
+        "answered, and the flow did not begin. `flow_error`: the flow broke, or was cut before its end: by the node "
+        "(shut down, restarted, lost), by our side, at `dialing.max_call_s`, or for want of audio. A far end that "
+        "leaves in the middle of a flow completes the call. `answering_machine`, `fax`, `unknown`: who answered, and "
+        "is not in `callAnalysis`."
+    )
     failure_detail: str | None = Field(description="The failure in words; only for `Failed`.")
     hangup: Hangup | None
-    duration_seconds: int | None = Field(description="From the answer to the end.")
+    duration_seconds: int | None = Field(
+        description="From the answer to the end, by a clock that nobody sets; the instants are UTC."
+    )
     metadata: Any = Field(description="As it came, byte for byte.")
     created_at: str = Field(json_schema_extra={"format": "date-time"})
     answered_at: str | None = Field(json_schema_extra={"format": "date-time"})
@@ -94,9 +117,7 @@ def render_call(call: Call) -> CallResource:
         else None,
         failure_reason=call.failure if failed else None,
         failure_detail=call.failure_detail if failed else None,
-        hangup=Hangup(cause=call.hangup.cause, q850=call.hangup.q850, sip_status=call.hangup.sip_status)
-        if call.hangup
-        else None,
+        hangup=_hangup(call.hangup),
         duration_seconds=call.duration_s,
         metadata=request.metadata,
         created_at=rfc3339(call.created_at),
@@ -104,6 +125,12 @@ def render_call(call: Call) -> CallResource:
         completed_at=_time(call.completed_at),
         **({} if call.flow_result is None else {"flow_result": call.flow_result}),
     )
+
+
+def _hangup(info: HangupInfo | None) -> Hangup | None:
+    if info is None:
+        return None
+    return Hangup(cause=info.cause, q850=info.q850, sip_status=info.sip_status, sip_reason=info.sip_reason)
 
 
 def _time(wall: float | None) -> str | None:

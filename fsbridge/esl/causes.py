@@ -7,6 +7,7 @@ new ones appear, means `trunk_unavailable`: the switch refused for a reason of i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from fsbridge.model.outcome import FailureReason, HangupInfo
@@ -18,6 +19,11 @@ _UNROUTABLE = FailureReason.UNROUTABLE_NUMBER
 
 MAX_Q850 = 127
 """The numbers above it are FreeSWITCH's own."""
+
+_CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
+
+MAX_REASON = 200
+"""Characters that are kept of a Reason header."""
 
 CAUSES: dict[str, tuple[int, FailureReason]] = {
     "NONE": (0, _TRUNK),
@@ -113,28 +119,90 @@ CAUSES: dict[str, tuple[int, FailureReason]] = {
 }
 
 
-def classify(cause: str) -> FailureReason:
-    """The failure reason of an unanswered call that ended with this cause."""
+BY_STATUS = {
+    **dict.fromkeys((480, 487), _NO_ANSWER),
+    **dict.fromkeys((486, 600, 603, 607, 608), _BUSY),
+    **dict.fromkeys((404, 410, 484, 485, 604), _UNROUTABLE),
+}
+"""What a final SIP status means where the cause beside it is not in the table: the number of a Reason header that
+FreeSWITCH has no name for (a 404 with cause 200 ends as UNKNOWN)."""
+
+
+def classify(cause: str, sip_status: int | None = None) -> FailureReason:
+    """The failure reason of an unanswered call that ended with this cause and, where it is known, this SIP status.
+
+    A redirection (3xx) that was not followed says that the number is not to be had where it was dialled, whatever
+    cause FreeSWITCH makes of it (REQUESTED_CHAN_UNAVAIL where it is forbidden; mod_sofia).
+    """
+    if is_redirection(sip_status):
+        return _UNROUTABLE
     known = CAUSES.get(cause)
-    return known[1] if known is not None else FailureReason.TRUNK_UNAVAILABLE
+    return known[1] if known is not None else BY_STATUS.get(sip_status or 0, _TRUNK)
+
+
+def known_cause(text: str) -> bool:
+    """Whether a text has the form of a cause; new ones appear, so it need not be in the table."""
+    return _CAUSE.fullmatch(text) is not None
+
+
+def is_redirection(sip_status: int | None) -> bool:
+    """Whether the far end has sent the call elsewhere."""
+    return sip_status is not None and 300 <= sip_status < 400
 
 
 def hangup_info(headers: Mapping[str, str]) -> HangupInfo:
-    """What a hang-up event says of the end: the cause as it came, its number, the SIP status of the far end.
+    """What a hang-up event says of the end: the cause as it came, its number, and the far end's own words.
 
-    `sip_term_status` is the status of the final reply. `sip_invite_failure_status` is set for a refused INVITE:
-    ours if the channel was never answered, and of the leg it was bridged to later if it was
-    (fs-traces/flow_bridge_and_transfer). Causes above 127 are FreeSWITCH's own and have no Q.850 number.
+    `sip_term_status` is the status of the final reply; mod_sofia sets it to numbers of its own as well (900, 904).
+    `sip_invite_failure_status` is set for a refused INVITE: ours if the channel was never answered, and of the leg it
+    was bridged to later if it was (fs-traces/flow_bridge_and_transfer). A redirection that is not followed stands in
+    `proto_specific_hangup_cause` alone, beside the 487 of FreeSWITCH's own CANCEL (fs-traces/redirect_refused).
+    `hangup_cause_q850` is 16 for each of FreeSWITCH's own causes above 127: these have no number but the one that the
+    far end gave (`sip_term_cause`). A Reason header may also be of the answer to our own BYE, and says nothing of the
+    end then.
     """
+    answered = headers.get("Caller-Channel-Answered-Time", "0") != "0"
     cause = headers.get("Hangup-Cause") or headers.get("variable_hangup_cause") or "NONE"
-    q850 = _number(headers.get("variable_hangup_cause_q850"))
-    if q850 is None and cause in CAUSES and CAUSES[cause][0] <= MAX_Q850:
-        q850 = CAUSES[cause][0]
-    status = _number(headers.get("variable_sip_term_status"))
-    if status is None and headers.get("Caller-Channel-Answered-Time", "0") == "0":
-        status = _number(headers.get("variable_sip_invite_failure_status"))
-    return HangupInfo(cause, q850, status)
+    number = CAUSES[cause][0] if cause in CAUSES else None
+    if number is None or number > MAX_Q850:
+        q850 = _q850(headers.get("variable_sip_term_cause"))
+    else:
+        q850 = _q850(headers.get("variable_hangup_cause_q850")) or number or None
+    status = _sip_status(headers.get("variable_sip_term_status"))
+    if status is None and not answered:
+        status = _sip_status(headers.get("variable_sip_invite_failure_status"))
+    redirection = _sip_status(headers.get("variable_proto_specific_hangup_cause", "").removeprefix("sip:"))
+    if is_redirection(redirection) and not answered:
+        status, by_far_end = redirection, True
+    else:
+        by_far_end = _by_far_end(headers, status)
+    reason = headers.get("variable_sip_reason") if by_far_end else None
+    return HangupInfo(cause, q850, status, _printable(reason), by_far_end)
+
+
+def _by_far_end(headers: Mapping[str, str], status: int | None) -> bool:
+    """Whether the far end has ended it. CHANNEL_HANGUP comes before FreeSWITCH has written down who it was; a status
+    of the far end's is there already, unless we have ended it ourselves."""
+    disposition = headers.get("variable_sip_hangup_disposition")
+    return disposition.startswith("recv_") if disposition else status is not None
+
+
+def _q850(text: str | None) -> int | None:
+    number = _number(text)
+    return number if number is not None and 1 <= number <= MAX_Q850 else None
+
+
+def _sip_status(text: str | None) -> int | None:
+    number = _number(text)
+    return number if number is not None and 200 <= number <= 699 else None
 
 
 def _number(text: str | None) -> int | None:
     return int(text[:6]) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _printable(text: str | None) -> str | None:
+    """A header of the far end's as text that can do no harm in a log or on a screen."""
+    if not text:
+        return None
+    return "".join(each if each.isascii() and each.isprintable() else "?" for each in text[:MAX_REASON])

@@ -22,8 +22,15 @@ class FailureReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HangupInfo:
-    """FreeSWITCH's cause as it came (new names appear), its Q.850 number and the SIP status, where known."""
+    """FreeSWITCH's cause as it came (new names appear), and what is known of where it comes from.
+
+    `q850` is the cause's number of ITU-T Q.850, 1 to 127, `sip_status` the far end's final reply, 200 to 699, and
+    `sip_reason` its Reason header (RFC 3326) where the node tells it: a cause there beats the status, and need not
+    agree with it. `by_far_end` says that the far end has hung up or refused, not we or the node.
+    """
 
     cause: str
     q850: int | None = None
     sip_status: int | None = None
+    sip_reason: str | None = None
+    by_far_end: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
@@ -52,6 +53,7 @@ def to_dict(call: Call, seal: Seal) -> dict[str, Any]:
         "ringing": call.ringing,
         "answered_at": call.answered_at,
         "completed_at": call.completed_at,
+        "talk_s": call.talk_s,
         "tap_connected": call.tap_connected,
         "tap_retries": call.tap_retries,
         "analysis": None if call.analysis is None else _analysis_to_dict(call.analysis),
@@ -59,7 +61,7 @@ def to_dict(call: Call, seal: Seal) -> dict[str, Any]:
         "flow_started": call.flow_started,
         "failure": None if call.failure is None else call.failure.value,
         "failure_detail": call.failure_detail,
-        "hangup": None if call.hangup is None else _hangup_to_dict(call.hangup),
+        "hangup": None if call.hangup is None else asdict(call.hangup),
         "flow_over": call.flow_over,
         "fails_at_hangup": call.fails_at_hangup,
         "flow_version": call.flow_version,
@@ -106,6 +108,7 @@ def from_dict(values: Mapping[str, Any], open_: Seal) -> Call:
             flow_version=values.get("flow_version", ""),
             flow_result=values.get("flow_result"),
             inbound=values.get("inbound", False),
+            talk_s=values.get("talk_s"),
             kills=values["kills"],
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -180,7 +183,3 @@ def _analysis_from_dict(values: Mapping[str, Any]) -> Analysis:
         language=values.get("language"),
         transcript=values.get("transcript"),
     )
-
-
-def _hangup_to_dict(hangup: HangupInfo) -> dict[str, Any]:
-    return {"cause": hangup.cause, "q850": hangup.q850, "sip_status": hangup.sip_status}

@@ -16,7 +16,7 @@ from gevent.event import Event as Flag
 
 from fsbridge.call.conversation.flowhost import FlowServices
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.machine import Limits
+from fsbridge.call.lifecycle.moves import Limits
 from fsbridge.call.running.runner import CallRunner, Parts
 from fsbridge.call.running.switch import Placement
 from fsbridge.clock import SystemClock

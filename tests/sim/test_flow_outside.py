@@ -160,7 +160,7 @@ def test_what_says_that_it_is_json_and_is_not(crm: Receiver, sent: bytes) -> Non
     assert unusable(fetch(crm.url)) == "the body says that it is JSON but is not"
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(1, 60), st.booleans())
 def test_nesting_is_bounded(depth: int, objects: bool) -> None:
     opening, closing = ('{"a":', "}") if objects else ("[", "]")

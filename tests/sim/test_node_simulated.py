@@ -92,7 +92,7 @@ def test_a_busy_number(house: House) -> None:
     channel, result = house.place(BUSY)
     assert result == JobResult(False, "USER_BUSY")
     end = house.wait_for(channel, "CHANNEL_HANGUP_COMPLETE")
-    assert hangup_info(end.headers) == HangupInfo("USER_BUSY", 17, 486)
+    assert hangup_info(end.headers) == HangupInfo("USER_BUSY", 17, 486, by_far_end=True)
 
 
 def test_a_call_answered_driven_and_ended(house: House) -> None:

@@ -27,10 +27,13 @@ PLANNED = {
     "fsbridge.settings": (
         *("amd", "dialing", "flows", "inbound", "kinds", "nodes", "orgs", "reading", "service", "webhooks", "whole"),
     ),
-    "fsbridge.model": ("call", "destination", "ids", "json", "notice", "outcome", "request", "status"),
+    "fsbridge.model": ("call", "destination", "ids", "json", "moment", "notice", "outcome", "request", "status"),
     "fsbridge.esl": ("framing", "events", "commands", "dialstring", "session", "causes", "errors"),
     "fsbridge.dialing": ("destinations", "onward", "trunks"),
-    "fsbridge.call.lifecycle": ("arrivals", "effects", "history", "inputs", "machine", "timeline", "translate"),
+    "fsbridge.call.lifecycle": (
+        *("analysis", "arrivals", "effects", "endings", "history", "inputs"),
+        *("machine", "moves", "timeline", "translate"),
+    ),
     "fsbridge.amd": ("fork", "policy"),
     "fsbridge.flow.document": (
         *("document", "errors", "expectation", "expression", "faults", "model", "parts", "paths", "reading"),

@@ -86,7 +86,7 @@ class FlowHost:
             heard=self._heard,
             called_back=called_back,
         )
-        self._run = FlowRun(switch, call.channel, outside, Ears(tapping), call.driven)
+        self._run = FlowRun(switch, call.channel, outside, Ears(tapping), call.drivable)
 
     @property
     def deadline(self) -> float | None:
@@ -118,9 +118,9 @@ class FlowHost:
         """The end of something that was done beside."""
         self._run.on_news(news, self._clock.monotonic())
 
-    def on_driven(self) -> None:
-        """The channel takes applications now."""
-        self._run.on_driven(self._clock.monotonic())
+    def drive(self, drivable: bool) -> None:
+        """Whether the channel takes applications has changed."""
+        self._run.drive(drivable, self._clock.monotonic())
 
     def on_time(self) -> None:
         """The deadline has passed."""

@@ -98,8 +98,11 @@ class FlowRun:
 
     @property
     def deadline(self) -> float | None:
-        """When `on_time` has to be called next, if the flow waits for anything."""
-        if self.stopped or self._until is None:
+        """When `on_time` has to be called next, if the flow waits for anything.
+
+        No time passes for a flow whose channel cannot be driven: the call watches over that.
+        """
+        if self.stopped or self._until is None or not self.driven:
             return None
         bot = self.bot.deadline if self.bot is not None else None
         return min(each for each in (self._until, self._run_until, bot) if each is not None)
@@ -130,10 +133,10 @@ class FlowRun:
         if not self.stopped and news.action_id == self.action_id:
             self._resume(news.result, now)
 
-    def on_driven(self, now: float) -> None:
-        """The channel takes applications now: send what was held back."""
-        self.driven = True
-        if self.stopped or not self._held or self.action is None:
+    def drive(self, drivable: bool, now: float) -> None:
+        """The channel takes applications from now on, so what was held back is sent; or it takes none for a while."""
+        self.driven = drivable
+        if not drivable or self.stopped or not self._held or self.action is None:
             return
         self._held = False
         result = self._begin(self.action, now)
@@ -142,7 +145,7 @@ class FlowRun:
 
     def on_time(self, now: float) -> None:
         """Give the action in flight up, or the whole run."""
-        if self.stopped or self._until is None:
+        if self.stopped or self._until is None or not self.driven:
             return
         if now >= self._run_until and self.state is not None:
             if self.bot is not None:
@@ -225,10 +228,7 @@ class FlowRun:
     # --- actions -----------------------------------------------------------------------------------------
 
     def _begin(self, action: Action, now: float) -> Result | None:
-        """Set an action going; its result, if that is known at once.
-
-        The call watches over a channel that does not come into park; until it does only the whole run's time counts.
-        """
+        """Set an action going; its result, if that is known at once."""
         if not self.driven and isinstance(action, (Execute, Dial, OpenStream)):
             self._held, self._until = True, self._run_until
             return None
@@ -317,7 +317,6 @@ class FlowRun:
         except EslError:
             pass  # it may have been done, so it is waited for
         if leaves:
-            self.driven = False
             self.outside.called_back()
 
 

@@ -32,7 +32,12 @@ class CheckChannel:
 
 @dataclass(frozen=True, slots=True)
 class RetryTap:
-    """Start the tap again, with another worker; TapFailed(final) if there is none."""
+    """Start the tap again, with another worker; TapFailed(final) if there is none.
+
+    A tap that said nothing at all (`silent`) is FreeSWITCH's fault: for want of another its own worker will do.
+    """
+
+    silent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ def note(timeline: Timeline, before: Call, after: Call, item: i.Input, wall: flo
         timeline.add("placed", after.created_at, destination=after.request.destination.value, inbound=after.inbound)
     if after.phase is Phase.ORIGINATING and before.phase is Phase.QUEUED:
         timeline.add("originated", wall, node=after.node, trunk=after.trunk)
-    if after.ringing and not before.ringing:
+    if after.ringing and not before.ringing and after.hangup is None:
         timeline.add("ringing", wall)
     if after.answered_at is not None and before.answered_at is None:
         timeline.add("answered", after.answered_at)

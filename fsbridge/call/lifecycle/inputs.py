@@ -47,18 +47,29 @@ class JobDone:
 
 
 @dataclass(frozen=True, slots=True)
+class JobUnclear:
+    """The originate's BACKGROUND_JOB has another body than these, or none: it says only that the originate is over."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelSeen:
-    """The channel exists (CHANNEL_CREATE and the like)."""
+    """The channel exists: some event of it came."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The far end rings (CHANNEL_PROGRESS or PROGRESS_MEDIA)."""
+    """The far end rings (CHANNEL_PROGRESS), or sends sound before the answer (PROGRESS_MEDIA, `early_media`)."""
+
+    early_media: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """CHANNEL_ANSWER."""
+    """CHANNEL_ANSWER, or any other event of an answered channel; `ago_s` seconds ago, by the node's clock."""
+
+    ago_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,25 +132,57 @@ class FlowEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class HungUp:
-    """CHANNEL_HANGUP_COMPLETE (or what a resynchronisation found in its place)."""
+class End:
+    """What the node says of a channel's end, whichever event or answer it says it in. Seconds by the node's clock.
+
+    `talk_s` is the span from the answer to the end, None if there was no answer; `alerted`, whether it rang before;
+    `ago_s`, how long before these words it ended.
+    """
 
     info: HangupInfo
+    talk_s: float | None = None
+    alerted: bool = False
+    ago_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HangingUp:
+    """CHANNEL_HANGUP, or another event of a channel that is going down: its end is near, and mostly known."""
+
+    end: End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HungUp:
+    """CHANNEL_HANGUP_COMPLETE, or CHANNEL_DESTROY."""
+
+    end: End
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelGone:
-    """The node says that the channel does not exist; `info` if it kept the cause."""
+    """The node says that the channel does not exist; `end` if it kept how that ended."""
 
-    info: HangupInfo | None = None
+    end: End | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelAlive:
-    """The node says that the channel exists; `answered` is its Answer-State, `parked` whether it runs `park`."""
+    """The node says that the channel exists. `answered_ago_s` is since when it is answered, None if it is not; `parked`
+    is whether it runs `park`."""
 
-    answered: bool
+    answered_ago_s: float | None = None
     parked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NodeAway:
+    """The node is out of reach: nothing can be sent, and nothing is heard."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBack:
+    """The node is heard again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +210,7 @@ Input = (
     | OriginateFailed
     | OriginateUnsure
     | JobDone
+    | JobUnclear
     | ChannelSeen
     | Progress
     | Answered
@@ -177,9 +221,12 @@ Input = (
     | AmdHeard
     | FlowBegan
     | FlowEnded
+    | HangingUp
     | HungUp
     | ChannelGone
     | ChannelAlive
+    | NodeAway
+    | NodeBack
     | NodeLost
     | StopAsked
     | DeadlinePassed

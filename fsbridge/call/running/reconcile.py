@@ -19,6 +19,12 @@ from fsbridge.model.status import Phase
 log = structlog.get_logger(__name__)
 
 
+def went_away(node: str, registry: CallRegistry) -> None:
+    """The node is out of reach: what its calls wait for will not be heard, so their flows' time stands still."""
+    for runner in registry.on_node(node):
+        runner.post(i.NodeAway())
+
+
 def after_reconnect(node: str, epoch: int, registry: CallRegistry) -> int:
     """Ask the node about each of its calls that was dialled on an earlier connection; returns how many."""
     asked = 0

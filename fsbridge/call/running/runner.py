@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import structlog
 from gevent.event import Event as Flag
@@ -31,9 +30,10 @@ from fsbridge.call.lifecycle.effects import (
     Tell,
 )
 from fsbridge.call.lifecycle.history import note
-from fsbridge.call.lifecycle.machine import Limits, Now, earliest, step
+from fsbridge.call.lifecycle.machine import earliest, step
+from fsbridge.call.lifecycle.moves import Limits
 from fsbridge.call.lifecycle.timeline import Timeline
-from fsbridge.call.lifecycle.translate import is_hanging_up, to_input
+from fsbridge.call.lifecycle.translate import is_hanging_up, to_inputs
 from fsbridge.call.running.switch import Placement, Switch
 from fsbridge.clock import Clock
 from fsbridge.errors import FsbridgeError
@@ -41,8 +41,9 @@ from fsbridge.esl.errors import CommandFailed, CommandTimeout
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.errors import FlowError
 from fsbridge.flow.document.model import FlowDocument
-from fsbridge.model.call import Call
+from fsbridge.model.call import Call, Live
 from fsbridge.model.ids import FlowId, OrgId
+from fsbridge.model.moment import Moment
 from fsbridge.model.notice import Notice
 from fsbridge.model.status import Phase
 from fsbridge.store.base import StoreError
@@ -94,7 +95,6 @@ class CallRunner:
         self._parts = parts
         self._mailbox: Queue[i.Input | Event | FlowNews] = Queue(MAILBOX)
         self._overflowed = False
-        self._hanging_up = False
         self._unkept: tuple[Notice, ...] = ()
         self._dirty = False
         self._flow: FlowHost | None = None
@@ -120,7 +120,7 @@ class CallRunner:
             self._keep_until_kept()
             self._keep_timeline()
             if self.call.channel_seen:
-                self._beside("forget_cause", lambda: self.switch.forget_hangup_cause(self.call.channel))
+                self._beside("forget_end", lambda: self.switch.forget_end(self.call.channel))
         except Exception as error:
             # A fault of ours: the call must not be left without an end.
             self._log.exception("call_runner_failed")
@@ -151,25 +151,26 @@ class CallRunner:
 
     def _take(self, item: i.Input | Event | FlowNews) -> None:
         if isinstance(item, FlowNews):
-            if self._flow is not None and not self._hanging_up:
+            if self._flow is not None:
                 self._flow.on_news(item)
                 self._pass_flow_end()
-            return
-        if isinstance(item, Event):
-            self._hanging_up = self._hanging_up or is_hanging_up(item)
-            if self._flow is not None and not self._hanging_up:
-                self._flow.on_event(item)
-                self._pass_flow_end()
-            elif self._flow is not None:
-                broken = self._flow.broken_by(item.headers.get("Hangup-Cause", ""))
-                self._flow.stop()
-                if broken is not None:
-                    self._step(broken)
-            translated = to_input(item)
-            if translated is None:
-                return
-            item = translated
-        self._step(item)
+        elif isinstance(item, Event):
+            self._take_event(item)
+        else:
+            self._step(item)
+
+    def _take_event(self, event: Event) -> None:
+        if self.call.live.away:
+            self._step(i.NodeBack())
+        if self._flow is not None and is_hanging_up(event):
+            broken = self._flow.broken_by(event.headers.get("Hangup-Cause", ""))
+            if broken is not None:
+                self._step(broken)
+        elif self._flow is not None:
+            self._flow.on_event(event)
+            self._pass_flow_end()
+        for given in to_inputs(event):
+            self._step(given)
 
     def _pass_flow_end(self) -> None:
         ended = self._flow.take_end() if self._flow is not None else None
@@ -179,7 +180,8 @@ class CallRunner:
     def _step(self, item: i.Input) -> None:
         clock = self._parts.clock
         before = self.call
-        self.call, effects = step(before, item, Now(clock.monotonic(), clock.wall()), self._parts.limits)
+        now = Moment(clock.monotonic(), clock.wall())
+        self.call, effects = step(before, item, now, self._parts.limits)
         if self.call is before and not effects:
             return
         notices = tuple(effect.notice for effect in effects if isinstance(effect, Tell))
@@ -187,13 +189,13 @@ class CallRunner:
             self._keep(notices)
         self._parts.seen(before, self.call)
         self._tell_log(before)
-        note(self.timeline, before, self.call, item, clock.wall())
+        note(self.timeline, before, self.call, item, now.wall)
         if self.call.channel_seen and not before.channel_seen and not self.call.ended:
-            self._beside("keep_cause", lambda: self.switch.keep_hangup_cause(self.call.channel))
+            self._beside("keep_end", lambda: self.switch.keep_end(self.call.channel))
         for effect in effects:
             self._do(effect)
-        if self._flow is not None and self.call.driven and not before.driven:
-            self._flow.on_driven()
+        if self._flow is not None and self.call.drivable is not before.drivable:
+            self._flow.drive(self.call.drivable)
             self._pass_flow_end()
         if self.call.phase is Phase.ANALYZING and before.phase is not Phase.ANALYZING and self.placement.tap is None:
             self._step(i.TapFailed("no AMD worker is up", final=True))
@@ -212,8 +214,8 @@ class CallRunner:
                 self._beside("kill", lambda: self._report(self.switch.kill(target, cause), own=channel is None))
             case CheckChannel():
                 self._beside("check", lambda: self._report(self.switch.look(self.call.channel)))
-            case RetryTap():
-                self._beside("retry_tap", self._retry_tap)
+            case RetryTap(silent):
+                self._beside("retry_tap", lambda: self._retry_tap(silent))
             case StopTap():
                 if self.placement.tap is not None:
                     self._beside("stop_tap", self._stop_tap, self._left_to_keep())
@@ -225,11 +227,15 @@ class CallRunner:
             case Tell():
                 pass  # kept with the record, above
 
-    def _retry_tap(self) -> None:
+    def _retry_tap(self, silent: bool) -> None:
         tap = self.placement.tap
         url = self._parts.other_worker(tap.ws_url) if tap is not None else None
+        if tap is not None and url is None and silent:
+            url = tap.ws_url
         if tap is None or url is None:
             self.post(i.TapFailed("the AMD worker refused the tap, and there is no other", final=True))
+            return
+        if self.call.tap_connected or self.call.phase is not Phase.ANALYZING:
             return
         try:
             self.switch.start_tap(self.call.channel, replace(tap, ws_url=url))
@@ -240,10 +246,10 @@ class CallRunner:
 
     def _left_to_keep(self) -> float:
         """Seconds until the part of the answer that is to be kept is over."""
-        if not self.placement.keep_s or self.call.answered_at is None:
+        answered = self.call.live.answered
+        if not self.placement.keep_s or answered is None:
             return 0.0
-        since = max(0.0, self._parts.clock.wall() - self.call.answered_at)
-        return max(0.0, self.placement.keep_s + TAP_LATENESS_S - since)
+        return max(0.0, self.placement.keep_s + TAP_LATENESS_S - (self._parts.clock.monotonic() - answered.monotonic))
 
     def _stop_tap(self) -> None:
         if not self.call.ended:  # a channel that is gone took its tap along
@@ -319,10 +325,12 @@ class CallRunner:
 
     def _abandon(self, error: Exception) -> None:
         clock = self._parts.clock
-        ended = step(self.call, i.NodeLost(), Now(clock.monotonic(), clock.wall()), self._parts.limits)[0]
-        self.call = replace(ended, failure_detail=f"internal fault: {type(error).__name__}")
+        now = Moment(clock.monotonic(), clock.wall())
+        self.call, effects = step(self.call, i.NodeLost(), now, self._parts.limits)
+        if self.call.failure is not None and effects:
+            self.call = replace(self.call, failure_detail=f"internal fault: {type(error).__name__}")
         self._beside("kill", lambda: self._report(self.switch.kill(self.call.channel, "NORMAL_TEMPORARY_FAILURE")))
-        self._keep((Notice.FAILED,))
+        self._keep(tuple(effect.notice for effect in effects if isinstance(effect, Tell)))
 
     def _tell_log(self, before: Call) -> None:
         call = self.call
@@ -340,8 +348,9 @@ class CallRunner:
             self._log.info("call_verdict", result=str(call.analysis.result), reason=call.analysis.reason)
 
 
+_NOTHING = Live()
+
+
 def _worth_keeping(call: Call) -> Call:
     """The call without what changes often and is worth nothing after a restart."""
-    return replace(
-        call, deadlines=MappingProxyType({}), channel_seen=False, driven=False, tap_connected=False, kills=0, looks=0
-    )
+    return replace(call, live=_NOTHING, channel_seen=False, tap_connected=False, kills=0)

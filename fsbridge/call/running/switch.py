@@ -7,31 +7,27 @@ lifecycle has nothing to learn from the failure.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from fsbridge.amd import fork
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.translate import alive
+from fsbridge.call.lifecycle.translate import KEPT, alive, read_kept
 from fsbridge.esl.commands import kill
 from fsbridge.esl.dialstring import PATIENCE, DialStringError, Endpoint, MediaPatience, OriginatePlan, Tap, originate
 from fsbridge.esl.errors import CommandError, CommandFailed, EslConnectionLost, EslError
 from fsbridge.flow.interpreter.actions import OpenStream
 from fsbridge.model.call import Call
 from fsbridge.model.ids import ActionId, ChannelUuid, new_uuid
-from fsbridge.model.outcome import HangupInfo
 from fsbridge.nodes.node import Node
 
 CAUSE_REALM = "fsbridge"
-"""Realm in mod_hash under which a node keeps the causes of calls that ended while nobody was connected."""
+"""Realm in mod_hash under which a node keeps how calls ended while nobody was connected."""
 
 JOB_GRACE_S = 15.0
 """How much longer than the phone may ring its job is waited for; the call's own deadline comes first."""
 
 RETURN_S = 5.0
 """How long a step of a flow waits for a node whose connection was lost, before it is told that it cannot be done."""
-
-_CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +57,7 @@ class Switch:
         return self._node.epoch if self._node is not None else 0
 
     def originate(self, call: Call, placement: Placement) -> i.Input:
-        """Place the call and wait for its job: JobDone, or why there is none."""
+        """Place the call and wait for its job: JobDone (its text as it came), or why there is none."""
         if self._node is None or placement.endpoint is None:
             return i.OriginateFailed("no node")
         if placement.caller_id is None:
@@ -88,25 +84,25 @@ class Switch:
         return i.JobDone(result.ok, result.text)
 
     def kill(self, channel: str, cause: str) -> i.Input | None:
-        """Hang a channel up; an answer only if the node does not know it."""
+        """Hang a channel up; an answer only if the node does not know it (any more)."""
         reply = self._reach().command(kill(channel, cause))
-        return i.ChannelGone() if reply.startswith("-ERR No such channel") else None
+        return self.look(ChannelUuid(channel)) if reply.startswith("-ERR No such channel") else None
 
     def look(self, channel: ChannelUuid) -> i.Input:
-        """Whether the channel exists, is answered and parked; if it is gone, the cause that the node kept."""
+        """Whether the channel exists, is answered and parked; if it is gone, what the node kept of its end."""
         node = self._reach()
         dump = node.channel_dump(channel)
         if dump is not None:
             return alive(dump)
-        kept = node.api(f"hash select/{CAUSE_REALM}/{channel}").strip()
-        return i.ChannelGone(HangupInfo(kept) if _CAUSE.fullmatch(kept) else None)
+        return i.ChannelGone(read_kept(node.api(f"hash select/{CAUSE_REALM}/{channel}")))
 
-    def keep_hangup_cause(self, channel: ChannelUuid) -> None:
-        """Have the node keep the cause, should we be away at the end (fs-traces/cause_kept_by_hangup_hook)."""
-        hook = f"hash insert/{CAUSE_REALM}/{channel}/${{hangup_cause}}"
+    def keep_end(self, channel: ChannelUuid) -> None:
+        """Have the node keep how the channel ends, should we be away then (fs-traces/cause_kept_by_hangup_hook)."""
+        kept = ",".join(f"${{{name}}}" for name in KEPT)
+        hook = f"hash insert/{CAUSE_REALM}/{channel}/{kept}"
         self._reach().api(f"uuid_setvar {channel} api_hangup_hook {hook}")
 
-    def forget_hangup_cause(self, channel: ChannelUuid) -> None:
+    def forget_end(self, channel: ChannelUuid) -> None:
         """The end is known: the node need keep nothing."""
         self._reach().api(f"hash delete/{CAUSE_REALM}/{channel}")
 

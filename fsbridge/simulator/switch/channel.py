@@ -259,12 +259,12 @@ class Channel(ChannelState, Hooks):
         self.variables["sip_hangup_disposition"] = self._disposition
         self.variables["hangup_cause"] = self.cause
         self.variables["hangup_cause_q850"] = str(causes.q850(self.cause))
+        channel_variables.billing(self)
         self.set_callstate("HANGUP")
         hook = self.variables.get("api_hangup_hook")
         if hook:
             self.node.run_api(self.expand(hook))
         self.set_state("CS_REPORTING")
-        channel_variables.billing(self)
         self.fire("CHANNEL_HANGUP_COMPLETE", before=[("Hangup-Cause", self.cause)])
         self.on_hangup_complete()
         self.destroy()

@@ -90,7 +90,7 @@ def ended_by_us(channel: ChannelState) -> str:
 
 
 def billing(channel: ChannelState) -> None:
-    """Stamps and durations, known once the channel has reported."""
+    """Stamps and durations, known to what runs after the hang-up (switch_core_session_hangup_state)."""
     times, variables = channel.times, channel.variables
     names = (("start", "created"), ("answer", "answered"), ("progress", "progress"), ("progress_media", "early"))
     for label, key in (*names, ("bridge", "bridged"), ("end", "hangup")):

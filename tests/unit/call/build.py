@@ -7,10 +7,12 @@ from typing import Any
 from amd_model.verdict import AmdEvent, AmdOptions, EventKind, Mode, Reason, Verdict
 from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.lifecycle.effects import Effect, Tell
-from fsbridge.call.lifecycle.machine import Limits, Now, step
+from fsbridge.call.lifecycle.machine import step
+from fsbridge.call.lifecycle.moves import Limits
 from fsbridge.model.call import Call
 from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.ids import ChannelUuid, FlowId, JobUuid, OrgId, SessionId
+from fsbridge.model.moment import Moment
 from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import HangupInfo
 from fsbridge.model.request import CallRequest
@@ -45,8 +47,14 @@ def verdict(result: Verdict, **changes: Any) -> i.AmdHeard:
     return i.AmdHeard(AmdEvent(EventKind.VERDICT, **(fields | changes)))
 
 
-def hung_up(cause: str = "NORMAL_CLEARING", q850: int = 16) -> i.HungUp:
-    return i.HungUp(HangupInfo(cause, q850))
+def an_end(cause: str = "NORMAL_CLEARING", q850: int | None = 16, **changes: Any) -> i.End:
+    """An end by the cause's name; `talk_s`, `alerted`, `ago_s`, and HangupInfo's fields by theirs."""
+    own = {name: changes.pop(name) for name in ("talk_s", "alerted", "ago_s") if name in changes}
+    return i.End(HangupInfo(cause, q850, **changes), **own)
+
+
+def hung_up(cause: str = "NORMAL_CLEARING", q850: int | None = 16, **changes: Any) -> i.HungUp:
+    return i.HungUp(an_end(cause, q850, **changes))
 
 
 def play(call: Call, *events: i.Input, at: float = 0.0, limits: Limits = LIMITS) -> tuple[Call, list[Effect]]:
@@ -54,7 +62,7 @@ def play(call: Call, *events: i.Input, at: float = 0.0, limits: Limits = LIMITS)
     effects: list[Effect] = []
     for number, event in enumerate(events):
         moment = at + number / 10
-        call, made = step(call, event, Now(moment, 1_000.0 + moment), limits)
+        call, made = step(call, event, Moment(moment, 1_000.0 + moment), limits)
         effects += made
     return call, effects
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fsbridge.esl.causes import CAUSES, classify, hangup_info
+from fsbridge.esl.causes import CAUSES, MAX_REASON, classify, hangup_info
 from fsbridge.esl.events import Event, decode
 from fsbridge.esl.framing import FrameDecoder
 from fsbridge.model.outcome import FailureReason, HangupInfo
@@ -85,19 +85,33 @@ def our_end(name: str) -> Event:
     return end
 
 
+def by_them(cause: str, q850: int, sip_status: int) -> HangupInfo:
+    """Ended by a far end that is a FreeSWITCH of 1.11, which says why in a Reason header."""
+    return HangupInfo(cause, q850, sip_status, f'Q.850;cause={q850};text="{cause}"', by_far_end=True)
+
+
 @pytest.mark.parametrize(
     ("trace", "info"),
     [
         # Who sent the BYE tells whether there is a SIP status: ours has none, the far end's has.
         ("answered_gateway", HangupInfo("NORMAL_CLEARING", 16, None)),
-        ("far_end_hangs_up", HangupInfo("NORMAL_CLEARING", 16, 200)),
-        ("busy_486", HangupInfo("USER_BUSY", 17, 486)),
-        ("declined_603", HangupInfo("CALL_REJECTED", 21, 603)),
-        ("not_found_404", HangupInfo("UNALLOCATED_NUMBER", 1, 404)),
-        ("unavailable_503", HangupInfo("NORMAL_TEMPORARY_FAILURE", 41, 503)),
-        ("dead_gateway", HangupInfo("NORMAL_TEMPORARY_FAILURE", 41, 503)),
+        ("far_end_hangs_up", by_them("NORMAL_CLEARING", 16, 200)),
+        ("busy_486", by_them("USER_BUSY", 17, 486)),
+        ("declined_603", by_them("CALL_REJECTED", 21, 603)),
+        ("not_found_404", by_them("UNALLOCATED_NUMBER", 1, 404)),
+        ("unavailable_503", by_them("NORMAL_TEMPORARY_FAILURE", 41, 503)),
+        # The profile has made that up itself, so it has no Reason.
+        ("dead_gateway", HangupInfo("NORMAL_TEMPORARY_FAILURE", 41, 503, None, by_far_end=True)),
+        # The Reason header's cause beats the status; both are kept.
+        ("flows/refused_503_reason_17_110", HangupInfo("USER_BUSY", 17, 503, None, by_far_end=True)),
+        ("flows/send_dtmf_is_queued", by_them("NORMAL_CLEARING", 16, 200)),
+        # FreeSWITCH's own causes have no number of Q.850, though its events say 16.
+        ("flows/node_shut_down_with_flow", HangupInfo("SYSTEM_SHUTDOWN", None, None)),
+        ("flows/profile_restarted_live", HangupInfo("MANAGER_REQUEST", None, None)),
+        # A Reason header in the answer to our own BYE says nothing of the end.
+        ("flows/bot_host_unresolvable", HangupInfo("NORMAL_CLEARING", 16, None)),
         ("no_answer_timeout", HangupInfo("NO_ANSWER", 19, 487)),
-        ("cancelled_while_ringing", HangupInfo("ORIGINATOR_CANCEL", 16, 487)),
+        ("cancelled_while_ringing", HangupInfo("ORIGINATOR_CANCEL", None, 487)),
         # The 486 in this event is of the busy party it was bridged to; our own far end had answered.
         ("flow_bridge_and_transfer", HangupInfo("USER_BUSY", 17, None)),
     ],
@@ -112,11 +126,54 @@ def test_an_unknown_cause_is_kept_as_it_came() -> None:
 
 def test_what_is_missing_is_looked_for_elsewhere() -> None:
     assert hangup_info({"variable_hangup_cause": "USER_BUSY"}) == HangupInfo("USER_BUSY", 17, None)
-    assert hangup_info({}) == HangupInfo("NONE", 0, None)
+    assert hangup_info({}) == HangupInfo("NONE", None, None)
     assert hangup_info({"Hangup-Cause": "INVALID_GATEWAY"}) == HangupInfo("INVALID_GATEWAY", None, None)
     both = {"Hangup-Cause": "USER_BUSY", "variable_sip_invite_failure_status": "600"}
     assert hangup_info(both).sip_status == 600
     assert hangup_info(both | {"variable_sip_term_status": "486"}).sip_status == 486
+
+
+@pytest.mark.parametrize(
+    ("cause", "status", "reason"),
+    [
+        # Not in the table, for the Reason header's number has no name: the status decides.
+        ("UNKNOWN", 404, FailureReason.UNROUTABLE_NUMBER),
+        ("UNKNOWN", 486, FailureReason.BUSY),
+        ("UNKNOWN", 480, FailureReason.NO_ANSWER),
+        ("UNKNOWN", 503, FailureReason.TRUNK_UNAVAILABLE),
+        # In the table: the cause decides.
+        ("USER_BUSY", 503, FailureReason.BUSY),
+        # A redirection that is not followed, whatever cause FreeSWITCH makes of it.
+        ("REQUESTED_CHAN_UNAVAIL", 302, FailureReason.UNROUTABLE_NUMBER),
+        ("NORMAL_UNSPECIFIED", 301, FailureReason.UNROUTABLE_NUMBER),
+        ("REDIRECTION_TO_NEW_DESTINATION", None, FailureReason.UNROUTABLE_NUMBER),
+    ],
+)
+def test_the_status_speaks_where_the_cause_does_not(cause: str, status: int | None, reason: FailureReason) -> None:
+    assert classify(cause, status) is reason
+
+
+def test_what_the_sip_side_says_is_kept_and_what_is_freeswitchs_own_is_not_passed_for_it() -> None:
+    def said(cause: str = "MANAGER_REQUEST", **variables: str) -> HangupInfo:
+        headers = {"Hangup-Cause": cause, "variable_hangup_cause_q850": "16"}
+        return hangup_info(headers | {f"variable_{name}": value for name, value in variables.items()})
+
+    assert said().q850 is None
+    assert said(sip_term_cause="17").q850 == 17
+    assert said(sip_term_cause="701").q850 is None
+    assert said("UNKNOWN", sip_term_cause="200").q850 is None
+    assert [said(sip_term_status=status).sip_status for status in ("900", "904", "183", "0", "x")] == [None] * 5
+    # mod_sofia forbids a redirection before it notes the final reply; the status is in the protocol's own cause.
+    refused = said("REQUESTED_CHAN_UNAVAIL", proto_specific_hangup_cause="sip:302")
+    assert (refused.sip_status, refused.by_far_end) == (302, True)
+
+
+def test_a_reason_header_can_do_no_harm() -> None:
+    headers = {"Hangup-Cause": "USER_BUSY", "variable_sip_hangup_disposition": "recv_refuse"}
+    found = hangup_info(headers | {"variable_sip_reason": 'Q.850;cause=17;text="\x1b[2J\u202e"' + "x" * 500})
+    assert found.sip_reason is not None
+    assert found.sip_reason.startswith('Q.850;cause=17;text="?[2J?"xxx')
+    assert len(found.sip_reason) == MAX_REASON
 
 
 @settings(deadline=None)

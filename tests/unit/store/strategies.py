@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from amd_model.verdict import AmdOptions, Answerer, Reason, Verdict
 from amd_model.verdict import Mode as AmdMode
-from fsbridge.model.call import Analysis, Call
+from fsbridge.model.call import Analysis, Call, Live
 from fsbridge.model.destination import Destination, DestinationKind
 from fsbridge.model.json import RawJson
 from fsbridge.model.outcome import FailureReason, HangupInfo
@@ -81,12 +81,21 @@ calls = st.builds(
     flow_started=st.booleans(),
     failure=st.none() | st.sampled_from(FailureReason),
     failure_detail=st.none() | texts,
-    hangup=st.none() | st.builds(HangupInfo, texts, st.none() | st.integers(0, 127), st.none() | st.integers(100, 699)),
+    hangup=st.none()
+    | st.builds(
+        HangupInfo,
+        texts,
+        st.none() | st.integers(1, 127),
+        st.none() | st.integers(200, 699),
+        st.none() | texts,
+        st.booleans(),
+    ),
     flow_over=st.booleans(),
     fails_at_hangup=st.booleans(),
     flow_version=texts,
     flow_result=json_values,
     inbound=st.booleans(),
     kills=st.integers(0, 5),
-    deadlines=st.just({}),
+    talk_s=st.none() | st.floats(0, 1e6),
+    live=st.just(Live()),
 )

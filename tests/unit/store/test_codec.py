@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from fsbridge.model.call import Analysis, Call
+from fsbridge.model.call import Analysis, Call, Live
+from fsbridge.model.outcome import HangupInfo
 from fsbridge.model.request import CallRequest
 from fsbridge.model.status import Deadline
 from fsbridge.store.codec import VERSION, CodecError, from_dict, to_dict
@@ -29,9 +30,19 @@ def test_every_call_comes_back_exactly(call: Call) -> None:
     assert from_dict(json.loads(stored), seal) == call
 
 
-def test_deadlines_are_not_kept() -> None:
-    call = webhook_call(deadlines={Deadline.CALL: 5.0})
-    assert from_dict(to_dict(call, seal), seal) == replace(call, deadlines={})
+def test_what_holds_for_this_process_only_is_not_kept() -> None:
+    call = webhook_call(live=Live(deadlines={Deadline.CALL: 5.0}, driven=True, asked="NORMAL_CLEARING"))
+    assert from_dict(to_dict(call, seal), seal) == replace(call, live=Live())
+
+
+def test_a_record_of_before_there_were_spans_tells_its_duration_by_its_instants() -> None:
+    kept = to_dict(completed(webhook_call()), seal)
+    for name in ("talk_s", "flow_version"):
+        kept.pop(name)
+    kept["hangup"] = {"cause": "NORMAL_CLEARING", "q850": 16, "sip_status": None}
+    old = from_dict(kept | {"answered_at": 1_000.0, "completed_at": 1_012.4}, seal)
+    assert (old.talk_s, old.duration_s) == (None, 12)
+    assert old.hangup == HangupInfo("NORMAL_CLEARING", 16, None)
 
 
 def test_the_secret_is_sealed() -> None:
@@ -43,7 +54,7 @@ def test_the_secret_is_sealed() -> None:
 def test_no_field_is_forgotten() -> None:
     """A field added to the model must be added here too, or a restart would lose it."""
     stored = to_dict(completed(webhook_call()), seal)
-    assert stored.keys() == {f.name for f in fields(Call)} - {"deadlines", "driven", "looks"} | {"v"}
+    assert stored.keys() == {f.name for f in fields(Call)} - {"live"} | {"v"}
     assert stored["request"].keys() == {f.name for f in fields(CallRequest)}
     assert stored["analysis"].keys() == {f.name for f in fields(Analysis)}
 

@@ -98,7 +98,7 @@ def test_a_completed_call() -> None:
         "language": "en",
         "transcript": None,
     }
-    assert shown["hangup"] == {"cause": "NORMAL_CLEARING", "q850": 16, "sipStatus": None}
+    assert shown["hangup"] == {"cause": "NORMAL_CLEARING", "q850": 16, "sipStatus": None, "sipReason": None}
     unasked = _rendered(replace(completed(_call()), analysis=analysis))
     assert unasked["callAnalysisResult"] is unasked["callAnalysisDetails"] is None
 

@@ -116,10 +116,14 @@ class Story:
             began=lambda step, kind: hand.began.append(step),
             left=hand.left.append,
             heard=hand.heard.append,
-            called_back=lambda: hand.did.append("away"),
+            called_back=self.called_back,
         )
         self.run = FlowRun(hand, CHANNEL, outside, Ears(tapping), driven)
         self.run.start(parse(f"{head}\nsteps:\n{steps}"), {}, FACTS, self.at)
+
+    def called_back(self) -> None:
+        self.hand.did.append("away")
+        self.run.drive(False, self.at)
 
     def completes(self, response: str = "_none_", action: str | None = None, **variables: str) -> None:
         headers = {f"variable_{name}": value for name, value in variables.items()}
@@ -217,8 +221,8 @@ def test_nothing_is_sent_before_the_channel_can_be_driven() -> None:
     assert (story.hand.did, story.hand.began) == ([], ["a"])
     story.passes(600)
     assert story.hand.did == []
-    story.run.on_driven(story.at)
-    story.run.on_driven(story.at)
+    story.run.drive(True, story.at)
+    story.run.drive(True, story.at)
     assert story.hand.did == ["playback a.wav"]
     story.passes(599)  # its own time began with the sending
     story.completes("FILE PLAYED")
@@ -228,24 +232,29 @@ def test_nothing_is_sent_before_the_channel_can_be_driven() -> None:
 def test_what_needs_no_channel_does_not_wait_for_it() -> None:
     story = Story("  - {id: a, notify: {name: known, data: 1}}\n  - {id: b, play: b.wav}", driven=False)
     assert story.hand.did == ["event known 1"]
-    story.run.on_driven(story.at)
+    story.run.drive(True, story.at)
     assert story.hand.did == ["event known 1", "playback b.wav"]
 
 
 def test_a_bot_is_not_asked_for_before_the_channel_can_be_driven() -> None:
     story = Story("  - {id: a, stream: {url: 'wss://bot.example/x'}}", driven=False)
     assert story.hand.did == []
-    story.run.on_driven(story.at)
+    story.run.drive(True, story.at)
     assert story.hand.did == ["bot wss://bot.example/x"]
 
 
-def test_a_channel_that_never_can_be_driven_is_waited_for_no_longer_than_the_flow_may_last() -> None:
-    story = Story(PLAY_TWO, head="max_duration: 30", driven=False)
-    assert story.run.deadline == 130
-    story.passes(30)
-    assert "max_duration of 30 s" in story.reason
-    story.run.on_driven(story.at)
-    assert story.hand.did == []
+def test_no_time_passes_while_the_channel_cannot_be_driven() -> None:
+    """A node that is out of reach tells nothing of what a flow waits for: a timeout then would be an invention."""
+    story = Story("  - {id: a, wait_for: {dtmf: true, timeout: 5}, on: {timeout: b}}\n  - {id: b, play: b.wav}")
+    story.run.drive(False, story.at)
+    assert story.run.deadline is None
+    story.passes(600)
+    assert story.hand.left == []
+    story.run.drive(True, story.at)
+    assert story.run.deadline is not None
+    assert story.run.deadline < story.at
+    story.passes(0)
+    assert story.hand.did == ["playback b.wav"]
 
 
 @pytest.mark.parametrize("step", ["bridge: {to: '+15550100777', max: 60}", "conference: {room: x, max: 60}"])
@@ -257,7 +266,7 @@ def test_after_a_call_back_the_next_is_sent_when_the_channel_is_in_park_again(st
         story.completes()
     story.passes(95)
     assert story.hand.did[-2:] == ["call back", "away"]
-    ended = [lambda: story.completes(), lambda: story.run.on_driven(story.at)]
+    ended = [lambda: story.completes(), lambda: story.run.drive(True, story.at)]
     first, second = reversed(ended) if parked_first else ended
     first()
     assert "playback b.wav" not in story.hand.did

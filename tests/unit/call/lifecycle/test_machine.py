@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from amd_model.verdict import AmdEvent, EventKind, Mode, Verdict
+from amd_model.verdict import AmdEvent, EventKind, Mode, Reason, Verdict
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.effects import AnswerChannel, CheckChannel, Kill, Originate, StartFlow, StopFlow, StopTap
-from fsbridge.call.lifecycle.machine import MAX_KILLS, MAX_LOOKS, Now, earliest, step
+from fsbridge.call.lifecycle.effects import (
+    AnswerChannel,
+    CheckChannel,
+    Kill,
+    Originate,
+    RetryTap,
+    StartFlow,
+    StopFlow,
+    StopTap,
+)
+from fsbridge.call.lifecycle.machine import MAX_KILLS, MAX_LOOKS, earliest, step
+from fsbridge.model.moment import Moment
 from fsbridge.model.notice import Notice
 from fsbridge.model.outcome import FailureReason, HangupInfo
 from fsbridge.model.status import Deadline, Phase, Status
-from tests.unit.call.build import CHANNEL, LIMITS, a_call, hung_up, notices, play, verdict
+from tests.unit.call.build import CHANNEL, LIMITS, a_call, an_end, hung_up, notices, play, verdict
 
 pytestmark = pytest.mark.unit
 
@@ -95,14 +105,51 @@ def test_a_correction_before_the_flow_is_believed() -> None:
 
 
 @pytest.mark.parametrize(
-    "silence", [i.DeadlinePassed(Deadline.TAP), i.TapFailed("refused", final=True), i.DeadlinePassed(Deadline.VERDICT)]
+    ("silence", "reason"),
+    [
+        ((i.DeadlinePassed(Deadline.TAP), i.DeadlinePassed(Deadline.TAP)), Reason.UNAVAILABLE),
+        ((i.TapFailed("refused", final=True),), Reason.UNAVAILABLE),
+        ((i.TapConnected(), i.DeadlinePassed(Deadline.VERDICT)), Reason.TIMEOUT),
+    ],
 )
-def test_no_verdict_is_the_verdict_unknown(silence: i.Input) -> None:
-    call, effects = play(a_call({Verdict.LIVE_PERSON, Verdict.UNKNOWN}), *ANSWERED, silence)
+def test_no_verdict_is_the_verdict_unknown_and_says_why(silence: tuple[i.Input, ...], reason: Reason) -> None:
+    call, effects = play(a_call({Verdict.LIVE_PERSON, Verdict.UNKNOWN}), *ANSWERED, *silence)
     assert call.phase is Phase.IN_FLOW
     assert call.analysis is not None
-    assert call.analysis.result is Verdict.UNKNOWN
+    assert (call.analysis.result, call.analysis.reason) == (Verdict.UNKNOWN, reason)
     assert StartFlow() in effects
+
+
+def test_what_kept_the_detector_from_hearing_is_told_with_the_refusal() -> None:
+    call, _ = play(a_call(LIVE), *ANSWERED, i.TapFailed("the AMD workers are full", final=True))
+    assert call.failure is FailureReason.UNKNOWN
+    assert "(the AMD workers are full)" in (call.failure_detail or "")
+
+
+def test_a_tap_that_says_nothing_is_started_again_while_there_is_time() -> None:
+    call, effects = play(a_call(LIVE), *ANSWERED)
+    due = call.deadlines[Deadline.TAP]
+    assert due == pytest.approx(0.3 + LIMITS.tap_silence_s)
+    call, effects = play(call, i.DeadlinePassed(Deadline.TAP), at=due)
+    assert effects == [RetryTap(silent=True)]
+    assert call.deadlines[Deadline.TAP] == pytest.approx(0.3 + LIMITS.tap_connect_s)
+    _, effects = play(call, i.TapConnected(), verdict(Verdict.LIVE_PERSON), at=due + 0.5)
+    assert StartFlow() in effects
+    silent, effects = play(call, i.DeadlinePassed(Deadline.TAP), at=0.3 + LIMITS.tap_connect_s)
+    assert silent.failure is FailureReason.UNKNOWN
+    assert "did not connect" in (silent.failure_detail or "")
+
+
+@pytest.mark.parametrize("answer", [i.Answered(), i.JobDone(True, CHANNEL), i.ChannelAlive(0.0)])
+def test_the_taps_words_before_the_answers_are_kept(answer: i.Input) -> None:
+    placed = (i.Begin(), i.Progress())
+    connected, _ = play(a_call(LIVE), *placed, i.TapConnected(), answer)
+    assert Deadline.TAP not in connected.deadlines
+    decided, effects = play(a_call(LIVE), *placed, i.TapConnected(), verdict(Verdict.LIVE_PERSON), answer)
+    assert StartFlow() in effects
+    assert decided.phase is Phase.IN_FLOW
+    _, effects = play(a_call(LIVE), *placed, i.TapFailed("refused"), answer)
+    assert RetryTap() in effects
 
 
 def test_hanging_up_before_the_verdict_is_inconclusive() -> None:
@@ -138,7 +185,7 @@ def test_the_far_end_hanging_up_in_the_flow_completes_the_call() -> None:
 def test_a_job_that_failed_waits_for_the_hang_up_event_and_its_sip_status(cause: str, reason: FailureReason) -> None:
     call, effects = play(a_call(), i.Begin(), i.ChannelSeen(), i.JobDone(False, cause))
     assert not call.ended
-    call, effects = play(call, i.HungUp(HangupInfo(cause, 17, 486)))
+    call, effects = play(call, hung_up(cause, 17, sip_status=486))
     assert (call.status, call.failure, call.hangup) == (Status.FAILED, reason, HangupInfo(cause, 17, 486))
     assert notices(effects) == [Notice.FAILED]
 
@@ -146,8 +193,13 @@ def test_a_job_that_failed_waits_for_the_hang_up_event_and_its_sip_status(cause:
 def test_a_job_that_failed_ends_the_call_when_the_hang_up_event_is_lost() -> None:
     call, _ = play(a_call(), i.Begin(), i.ChannelSeen(), i.JobDone(False, "USER_BUSY"))
     call, effects = play(call, i.DeadlinePassed(Deadline.HANGUP), at=2.0)
-    assert (call.failure, call.hangup) == (FailureReason.BUSY, HangupInfo("USER_BUSY"))
-    assert notices(effects) == [Notice.FAILED]
+    assert effects == [CheckChannel()]
+    asked, _ = play(call, i.ChannelGone(an_end("USER_BUSY", 17, sip_status=486)))
+    assert (asked.failure, asked.hangup) == (FailureReason.BUSY, HangupInfo("USER_BUSY", 17, 486))
+    for silence in (i.DeadlinePassed(Deadline.HANGUP), i.ChannelGone()):
+        done, effects = play(call, silence, at=7.0)
+        assert (done.failure, done.hangup) == (FailureReason.BUSY, HangupInfo("USER_BUSY"))
+        assert notices(effects) == [Notice.FAILED]
 
 
 def test_a_job_that_failed_before_any_channel_ends_at_once() -> None:
@@ -172,13 +224,13 @@ def test_a_lost_answer_event_is_made_good_by_the_job() -> None:
 def test_a_silent_originate_asks_the_node_and_believes_it() -> None:
     call, effects = play(a_call(), i.Begin(), i.Progress(), i.DeadlinePassed(Deadline.ORIGINATE))
     assert effects == [Originate(), CheckChannel()]
-    answered, effects = play(call, i.ChannelAlive(answered=True))
+    answered, effects = play(call, i.ChannelAlive(0.0))
     assert answered.status is Status.ANSWERED
-    _, effects = play(call, i.ChannelAlive(answered=False))
+    _, effects = play(call, i.ChannelAlive())
     assert effects == [Kill("NO_ANSWER")]
     gone, _ = play(call, i.ChannelGone())
     assert gone.failure is FailureReason.NO_ANSWER
-    known, _ = play(call, i.ChannelGone(HangupInfo("USER_BUSY")))
+    known, _ = play(call, i.ChannelGone(an_end("USER_BUSY")))
     assert known.failure is FailureReason.BUSY
 
 
@@ -187,7 +239,7 @@ def test_an_unconfirmed_hang_up_is_asked_for_again_and_then_closed() -> None:
     for _ in range(MAX_KILLS):
         call, effects = play(call, i.DeadlinePassed(Deadline.HANGUP))
         assert effects == [CheckChannel()]
-        call, effects = play(call, i.ChannelAlive(answered=True))
+        call, effects = play(call, i.ChannelAlive(0.0))
         assert effects == [Kill("NORMAL_CLEARING")]
     call, effects = play(call, i.DeadlinePassed(Deadline.HANGUP))
     assert call.status is Status.COMPLETED
@@ -195,8 +247,17 @@ def test_an_unconfirmed_hang_up_is_asked_for_again_and_then_closed() -> None:
 
 def test_a_call_too_long_is_ended() -> None:
     call, _ = play(a_call(), *ANSWERED)
-    _, effects = play(call, i.DeadlinePassed(Deadline.CALL))
+    call, effects = play(call, i.DeadlinePassed(Deadline.CALL))
     assert effects == [StopFlow(), Kill("ALLOTTED_TIMEOUT")]
+    call, _ = play(call, hung_up("ALLOTTED_TIMEOUT", None))
+    assert (call.status, call.failure) == (Status.FAILED, FailureReason.FLOW_ERROR)
+    assert "max_call_s" in (call.failure_detail or "")
+
+
+def test_a_call_that_the_flow_has_handed_on_may_reach_its_longest_time() -> None:
+    call, _ = play(a_call(), *ANSWERED, i.FlowEnded(i.FlowResult.LEFT), i.DeadlinePassed(Deadline.CALL))
+    call, _ = play(call, hung_up("ALLOTTED_TIMEOUT", None))
+    assert call.status is Status.COMPLETED
 
 
 @pytest.mark.parametrize("event", [i.Unplaceable("no node"), i.StopAsked("stopping")])
@@ -225,7 +286,7 @@ def test_status_words_follow_the_phase() -> None:
     call = a_call()
     seen = [call.status]
     for event in (*ANSWERED, hung_up()):
-        call, _ = step(call, event, Now(0.0, 1_000.0), LIMITS)
+        call, _ = step(call, event, Moment(0.0, 1_000.0), LIMITS)
         seen.append(call.status)
     assert list(dict.fromkeys(seen)) == [Status.QUEUED, Status.RINGING, Status.ANSWERED, Status.COMPLETED]
 
@@ -244,14 +305,14 @@ def test_what_a_flow_found_out_stays_with_the_call() -> None:
     assert (call.status, call.flow_result) == (Status.COMPLETED, {"answer": 1})
 
 
-@pytest.mark.parametrize("witness", [i.JobDone(True, CHANNEL), i.Parked(True), i.ChannelAlive(True, parked=True)])
+@pytest.mark.parametrize("witness", [i.JobDone(True, CHANNEL), i.Parked(True), i.ChannelAlive(0.0, parked=True)])
 @pytest.mark.parametrize("answer_first", [True, False])
 def test_a_channel_can_be_driven_when_any_witness_has_seen_it_in_park(witness: i.Input, answer_first: bool) -> None:
     call, _ = play(a_call(), i.Begin(), i.Progress(), *([i.Answered()] if answer_first else []))
-    assert not call.driven
+    assert not call.live.driven
     assert (Deadline.PARK in call.deadlines) is answer_first
     call, effects = play(call, witness, i.Answered(), at=1.0)
-    assert call.driven
+    assert call.live.driven
     assert Deadline.PARK not in call.deadlines
     assert (StartFlow() in effects) is not answer_first
 
@@ -265,15 +326,15 @@ def test_a_channel_whose_park_nobody_told_of_is_looked_for_ever_more_rarely() ->
         assert effects == [CheckChannel()]
         waits.append(call.deadlines[Deadline.PARK] - before)
     assert waits == sorted(set(waits))
-    found, effects = play(call, i.ChannelAlive(True, parked=True))
-    assert found.driven
+    found, effects = play(call, i.ChannelAlive(0.0, parked=True))
+    assert found.live.driven
     assert effects == []
 
 
 def test_a_channel_that_the_node_does_not_park_is_given_up_with_words() -> None:
-    call, _ = play(a_call(), i.Begin(), i.Answered(), i.ChannelAlive(True))
+    call, _ = play(a_call(), i.Begin(), i.Answered(), i.ChannelAlive(0.0))
     for _ in range(MAX_LOOKS):
-        call, effects = play(call, i.DeadlinePassed(Deadline.PARK), i.ChannelAlive(True))
+        call, effects = play(call, i.DeadlinePassed(Deadline.PARK), i.ChannelAlive(0.0))
     assert effects == [CheckChannel(), StopFlow(), Kill("NORMAL_TEMPORARY_FAILURE")]
     assert (call.failure, call.phase) == (FailureReason.FLOW_ERROR, Phase.HANGING_UP)
     assert "has not parked the channel" in (call.failure_detail or "")
@@ -282,16 +343,16 @@ def test_a_channel_that_the_node_does_not_park_is_given_up_with_words() -> None:
 def test_a_verdict_may_come_before_the_channel_is_in_park() -> None:
     call, effects = play(a_call(LIVE), i.Begin(), i.Answered(), i.TapConnected(), verdict(Verdict.LIVE_PERSON))
     assert StartFlow() in effects
-    assert not call.driven
+    assert not call.live.driven
     call, _ = play(call, i.Parked(True), at=1.0)
-    assert (call.driven, call.phase) == (True, Phase.IN_FLOW)
+    assert (call.live.driven, call.phase) == (True, Phase.IN_FLOW)
 
 
 def test_a_channel_that_is_called_back_cannot_be_driven_until_it_is_in_park_again() -> None:
     call, _ = play(a_call(), *ANSWERED, i.CalledBack())
-    assert (call.driven, Deadline.PARK in call.deadlines) == (False, True)
+    assert (call.live.driven, Deadline.PARK in call.deadlines) == (False, True)
     call, _ = play(call, i.Parked(True), at=1.0)
-    assert (call.driven, Deadline.PARK in call.deadlines) == (True, False)
+    assert (call.live.driven, Deadline.PARK in call.deadlines) == (True, False)
 
 
 def test_a_transferred_call_lives_on_until_its_hang_up() -> None:

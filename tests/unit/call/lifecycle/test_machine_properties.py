@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from amd_model.verdict import AmdEvent, EventKind, Mode, Verdict
 from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.lifecycle.effects import Effect, Kill, Originate, StartFlow, Tell
-from fsbridge.call.lifecycle.machine import Now, earliest, step
+from fsbridge.call.lifecycle.machine import earliest, step
 from fsbridge.model.call import Call
+from fsbridge.model.moment import Moment
 from fsbridge.model.notice import Notice
 from fsbridge.model.status import Deadline, Phase
-from tests.unit.call.build import CHANNEL, LIMITS, a_call, hung_up, verdict
+from tests.unit.call.build import CHANNEL, LIMITS, a_call, an_end, hung_up, verdict
 
 pytestmark = pytest.mark.unit
 
@@ -28,9 +29,14 @@ INPUTS: list[i.Input] = [
     i.JobDone(True, "99999999-9999-4999-8999-999999999999"),
     i.JobDone(False, "USER_BUSY"),
     i.JobDone(False, "A_CAUSE_NOBODY_KNOWS"),
+    i.JobDone(True, ""),
+    i.JobDone(False, "no reply"),
+    i.JobUnclear(),
     i.ChannelSeen(),
     i.Progress(),
+    i.Progress(early_media=True),
     i.Answered(),
+    i.Answered(3.0),
     i.Parked(True),
     i.Parked(False),
     i.CalledBack(),
@@ -45,10 +51,18 @@ INPUTS: list[i.Input] = [
     *(i.FlowEnded(result, "words") for result in i.FlowResult),
     hung_up(),
     hung_up("NO_ANSWER", 19),
+    hung_up(talk_s=2.0),
+    hung_up("MEDIA_TIMEOUT", None, talk_s=2.0),
+    i.HangingUp(),
+    i.HangingUp(an_end("SYSTEM_SHUTDOWN", None)),
+    i.HangingUp(an_end(talk_s=0.0)),
     i.ChannelGone(),
-    i.ChannelAlive(True),
-    i.ChannelAlive(True, parked=True),
-    i.ChannelAlive(False),
+    i.ChannelGone(an_end("USER_BUSY", 17)),
+    i.ChannelAlive(5.0),
+    i.ChannelAlive(0.0, parked=True),
+    i.ChannelAlive(),
+    i.NodeAway(),
+    i.NodeBack(),
     i.NodeLost(),
     i.StopAsked("stopping"),
     *(i.DeadlinePassed(which) for which in Deadline),
@@ -57,7 +71,7 @@ INPUTS: list[i.Input] = [
 REAL = [
     [i.Begin(), i.ChannelSeen(), i.Progress(), i.Answered(), i.TapConnected(), i.JobDone(True, CHANNEL),
      i.Parked(True), verdict(Verdict.LIVE_PERSON), i.FlowEnded(i.FlowResult.FINISHED), hung_up()],
-    [i.Begin(), i.ChannelSeen(), i.HungUp(hung_up("USER_BUSY", 17).info), i.JobDone(False, "USER_BUSY")],
+    [i.Begin(), i.ChannelSeen(), hung_up("USER_BUSY", 17), i.JobDone(False, "USER_BUSY")],
     [i.Begin(), i.ChannelSeen(), i.Progress(), i.JobDone(False, "NO_ANSWER"), hung_up("NO_ANSWER", 19)],
     [i.Begin(), i.ChannelSeen(), i.Answered(), i.TapConnected(), verdict(Verdict.ANSWERING_MACHINE), hung_up()],
 ]  # fmt: skip
@@ -84,14 +98,14 @@ def run_to_the_end(call: Call, events: list[i.Input]) -> tuple[Call, list[Effect
     now, effects = 0.0, []
     for event in [*events, *(() if call.phase is not Phase.QUEUED else (i.Begin(),))]:
         now += 0.05
-        call, made = step(call, event, Now(now, 1_000.0 + now), LIMITS)
+        call, made = step(call, event, Moment(now, 1_000.0 + now), LIMITS)
         effects += made
     for _ in range(30):
         waits = earliest(call)
         if waits is None:
             break
         now = max(now, waits[1])
-        call, made = step(call, i.DeadlinePassed(waits[0]), Now(now, 1_000.0 + now), LIMITS)
+        call, made = step(call, i.DeadlinePassed(waits[0]), Moment(now, 1_000.0 + now), LIMITS)
         effects += made
     return call, effects
 
@@ -121,7 +135,7 @@ def test_every_order_of_events_ends_exactly_once(call: Call, events: list[i.Inpu
 def test_nothing_happens_after_the_end(call: Call, events: list[i.Input], later: list[i.Input]) -> None:
     ended, _ = run_to_the_end(call, [i.Begin(), *events])
     for event in later:
-        after, effects = step(ended, event, Now(1e6, 1e6), LIMITS)
+        after, effects = step(ended, event, Moment(1e6, 1e6), LIMITS)
         assert after is ended
         assert effects == ()
 
@@ -129,12 +143,12 @@ def test_nothing_happens_after_the_end(call: Call, events: list[i.Input], later:
 @settings(max_examples=200, deadline=None)
 @given(calls, st.one_of(noise, disturbed()))
 def test_an_open_call_always_waits_for_something(call: Call, events: list[i.Input]) -> None:
-    call, _ = step(call, i.Begin(), Now(0.0, 1_000.0), LIMITS)
+    call, _ = step(call, i.Begin(), Moment(0.0, 1_000.0), LIMITS)
     for number, event in enumerate(events):
-        call, effects = step(call, event, Now(number / 10, 1_000.0), LIMITS)
+        call, effects = step(call, event, Moment(number / 10, 1_000.0), LIMITS)
         if not call.ended:
             assert call.deadlines, f"{call.phase} waits for nothing after {event}"
-            assert call.driven or call.phase is not Phase.IN_FLOW or Deadline.PARK in call.deadlines
+            assert call.live.driven or call.phase is not Phase.IN_FLOW or Deadline.PARK in call.deadlines
         for effect in effects:
             assert not (isinstance(effect, StartFlow) and call.phase is not Phase.IN_FLOW)
             assert not (isinstance(effect, Kill) and effect.channel is None and call.phase is not Phase.HANGING_UP)

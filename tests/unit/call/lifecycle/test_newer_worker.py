@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle import translate
+from fsbridge.call.lifecycle.translate import to_inputs
 from fsbridge.esl.events import Event
 
 pytestmark = pytest.mark.unit
@@ -16,8 +16,7 @@ pytestmark = pytest.mark.unit
 def told(body: dict[str, object]) -> list[i.Input]:
     """What a tap's event with this body is to the lifecycle."""
     event = Event("CUSTOM", "mod_audio_fork::transcription", {}, json.dumps(body))
-    given = translate.to_input(event)
-    return [given] if given is not None else []
+    return list(to_inputs(event))
 
 
 def test_an_event_of_an_unknown_kind_is_nothing() -> None:

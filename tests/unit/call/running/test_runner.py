@@ -13,7 +13,7 @@ from gevent.event import Event as Flag
 from amd_model.verdict import AmdEvent, EventKind, Verdict, encode_event
 from fsbridge.call.conversation.flowhost import FlowServices
 from fsbridge.call.lifecycle import inputs as i
-from fsbridge.call.lifecycle.machine import Limits
+from fsbridge.call.lifecycle.moves import Limits
 from fsbridge.call.lifecycle.timeline import Timeline
 from fsbridge.call.running.runner import MAILBOX, CallRunner, Parts
 from fsbridge.call.running.switch import Placement
@@ -75,10 +75,10 @@ class HandSwitch:
     def look(self, channel: str) -> i.Input:
         raise EslConnectionLost("away")
 
-    def keep_hangup_cause(self, channel: str) -> None:
+    def keep_end(self, channel: str) -> None:
         self.asked.append("keep")
 
-    def forget_hangup_cause(self, channel: str) -> None:
+    def forget_end(self, channel: str) -> None:
         self.asked.append("forget")
 
     def start_tap(self, channel: str, tap: Tap) -> None:
