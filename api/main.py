@@ -17,8 +17,9 @@ import structlog
 from gevent import monkey
 from gevent.event import Event as Flag
 
-from api.http.server import ApiServer
-from api.rest.app import build_app
+from api.http.server import ApiServer, Place
+from api.process import with_open_files
+from api.rest.app import build_app, build_probes
 from fsbridge import logs
 from fsbridge.amd import fork, recordings
 from fsbridge.amd.workers import COMMAND, WorkerPool
@@ -79,6 +80,7 @@ class Service:
     calls: CallService = field(init=False)
     inbound: InboundService = field(init=False)
     server: ApiServer = field(init=False)
+    probes: ApiServer | None = field(init=False, default=None)
     _lost_timers: dict[str, gevent.Greenlet[..., object]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -147,7 +149,12 @@ class Service:
             render_metrics=self.metrics.render,
         )
         self.inbound = InboundService(self.calls)
-        self.server = ApiServer(build_app(settings, self.calls, self.clock), settings.service, self.supervisor)
+        self.server = ApiServer(
+            build_app(settings, self.calls, self.clock), Place.main(settings.service), self.supervisor
+        )
+        place = Place.probes(settings.service)
+        if place is not None:
+            self.probes = ApiServer(build_probes(self.calls, self.clock), place, self.supervisor)
 
     def start(self) -> None:
         """Bring everything up; nothing is waited for (see `await_detector`). Raises FsbridgeError.
@@ -155,6 +162,8 @@ class Service:
         The address is taken first: a service that cannot be reached must not have touched what it would look after.
         """
         self.server.listen()
+        if self.probes is not None:
+            self.probes.listen()
         for path in exposed(self.folder.path):
             log.warning("readable_by_others", path=str(path), advice="chmod go-rwx: it holds numbers and secrets")
         self.workers.start()
@@ -164,6 +173,8 @@ class Service:
             node.start()
         self.supervisor.spawn_essential("housekeeping", self._keep_house)
         self.server.serve()
+        if self.probes is not None:
+            self.probes.serve()
 
     def await_detector(self) -> None:
         """Return once an AMD worker is up, when it is no longer waited for, or when the service is to stop."""
@@ -184,6 +195,8 @@ class Service:
         for node in self.pool:
             node.stop()
         self.workers.stop()
+        if self.probes is not None:
+            self.probes.stop(drain_s=0.5)
         self.supervisor.stop()
         self.store.close()
         self.folder.release()
@@ -274,7 +287,7 @@ def serve(settings: Settings) -> int:
         raise RuntimeError("start with the fsbridge command or python -m api: sockets are not patched")
     logs.configure(settings.service.log_format, settings.service.log_level)
     try:
-        service = Service(settings)
+        service = Service(with_open_files(settings))
     except (FsbridgeError, OSError) as error:
         log.error("cannot_start", error=str(error))
         return 1

@@ -1,7 +1,8 @@
 """One connection under gevent.pywsgi: bounds on everything a stranger controls.
 
 Bounded: silence on an open connection, the time and the size of a request's line and headers, the time to write a
-response, the bytes read off after one. (Bodies are bounded in `api.http.edge`, connections in `api.http.server`.)
+response, the bytes read off after one. When all places are taken, or all of an address, a silent connection makes room
+for one that asks (`api.http.crowd`). Bodies are bounded in `api.http.edge`, connections in `api.http.server`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from gevent.pool import Pool
 from gevent.pywsgi import Input, WSGIHandler, WSGIServer
 
 from api.contract.errors import ApiError, ErrorCode
+from api.http.crowd import Crowd
 from api.http.edge import WsgiApp
 from api.http.headers import HeaderError, Headers, read_headers
 from api.http.target import check_host, split
@@ -33,8 +35,12 @@ MAX_REQUEST_LINE = 8_192
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Patience with one connection, in seconds, and how much of an unread body is read off before it is closed."""
+    """Patience with one connection, in seconds, and how much of an unread body is read off before it is closed.
 
+    `first_s`: until the first byte of the first request; `silence_s`: until that of a further one.
+    """
+
+    first_s: float = 10.0
     silence_s: float = 60.0
     header_s: float = 10.0
     linger_s: float = 1.0
@@ -44,15 +50,37 @@ class ConnectionLimits:
 class HttpServer(WSGIServer):
     """The connections that are open, and whether new requests are still taken on them."""
 
-    def __init__(self, listener: Any, app: WsgiApp, pool: Pool, name: str, limits: ConnectionLimits) -> None:
+    max_accept = 1  # so that `full` is asked for each connection that waits, and only then
+
+    def __init__(
+        self,
+        listener: Any,
+        app: WsgiApp,
+        pool: Pool,
+        name: str,
+        limits: ConnectionLimits,
+        crowd: Crowd[Connection],
+    ) -> None:
         # SERVER_NAME is given: pywsgi would ask the DNS for it.
         super().__init__(
             listener, app, spawn=pool, log=None, error_log=None, handler_class=Connection, environ={"SERVER_NAME": name}
         )
         self.limits = limits
+        self.crowd = crowd
         self.handlers: set[Connection] = set()
         self.draining = False
         self.ended = Event()
+
+        self.__dict__.pop("full", None)  # gevent puts the pool's own there
+
+    def full(self) -> bool:
+        """Asked while somebody waits to be accepted: whoever is silent makes room."""
+        assert self.pool is not None
+        if not self.pool.full():
+            return False
+        if (silent := self.crowd.expendable(_is_idle)) is not None:
+            silent.hang_up()
+        return True
 
     def close(self) -> None:
         super().close()
@@ -97,18 +125,23 @@ class Connection(WSGIHandler):
     headers: Any  # Headers: pywsgi's own type is an e-mail message
     authority: str | None = None
     idle = False
+    fresh = True
 
     def handle(self) -> None:
         # Bounds every recv and every sendall; each costs a timer only where it has to wait.
-        self.socket.settimeout(self.server.limits.silence_s)
+        self.socket.settimeout(self.server.limits.first_s)
+        address, crowd = str(self.client_address[0]), self.server.crowd
         self.server.handlers.add(self)
+        crowd.enter(address, self)
         try:
             super().handle()
         finally:
             self.server.handlers.discard(self)
+            crowd.leave(address, self)
 
     def hang_up(self) -> None:
         """End the wait for a request; what has already arrived is still read and answered."""
+        self.idle = False
         try:
             self.socket.shutdown(socket.SHUT_RD)
         except OSError as error:
@@ -116,7 +149,12 @@ class Connection(WSGIHandler):
 
     def handle_one_request(self) -> Any:
         """pywsgi's protocol: None ends the connection, True goes on, (status, bytes) is sent and ends it."""
-        if self.rfile.closed or not self._request_waits():
+        if self.rfile.closed:
+            return None
+        if self.fresh and not self._welcome():
+            words = "too many connections from this address; use those that are open again"
+            return _bare(429, words, ErrorCode.RATE_LIMIT_EXCEEDED, "Retry-After: 1")
+        if not self._request_waits():
             return None
         try:
             with gevent.Timeout(self.server.limits.header_s, _TooSlow):
@@ -135,6 +173,16 @@ class Connection(WSGIHandler):
         self.handle_one_response()
         return None if self.close_connection or self.server.draining or self.rfile.closed else True
 
+    def _welcome(self) -> bool:
+        """Whether its address may have one more; a silent one of the same address makes room."""
+        address, crowd = str(self.client_address[0]), self.server.crowd
+        if not crowd.crowded(address):
+            return True
+        if (silent := crowd.oldest(address, _is_idle)) is None:
+            return False
+        silent.hang_up()
+        return True
+
     def _request_waits(self) -> bool:
         self.idle = True
         try:
@@ -143,6 +191,9 @@ class Connection(WSGIHandler):
             return False
         finally:
             self.idle = False
+            if self.fresh:
+                self.fresh = False
+                self.socket.settimeout(self.server.limits.silence_s)
 
     def _read_head(self) -> tuple[str, bytes] | None:
         self.response_length = 0
@@ -215,12 +266,16 @@ class Connection(WSGIHandler):
                 log.debug("answer_unsent", error=str(failure))
 
 
+def _is_idle(connection: Connection) -> bool:
+    return connection.idle
+
+
 class _TooSlow(Exception):
     pass
 
 
-def _bare(status: int, message: str, code: ErrorCode = ErrorCode.INVALID_REQUEST) -> tuple[str, bytes]:
-    """A whole response for a request that never reached the application."""
+def _bare(status: int, message: str, code: ErrorCode = ErrorCode.INVALID_REQUEST, *more: str) -> tuple[str, bytes]:
+    """A whole response for a request that never reached the application; `more` are header lines."""
     body = ApiError(code, message).body()
     lines: Iterator[str] = iter(
         (
@@ -228,6 +283,7 @@ def _bare(status: int, message: str, code: ErrorCode = ErrorCode.INVALID_REQUEST
             "Content-Type: application/json",
             f"Content-Length: {len(body)}",
             "Cache-Control: no-store",
+            *more,
             "Connection: close",
             "",
             "",

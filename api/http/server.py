@@ -6,34 +6,59 @@ Nagle's algorithm the second would wait for the peer's delayed ACK.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gevent import socket
 from gevent.pool import Pool
 
-from api.http.connection import ConnectionLimits, HttpServer
+from api.http.connection import Connection, ConnectionLimits, HttpServer
+from api.http.crowd import Crowd
 from api.http.edge import WsgiApp
 from fsbridge.errors import FsbridgeError
+from fsbridge.settings.addresses import host_and_port
 from fsbridge.settings.service import ServiceSettings
 from fsbridge.supervise import Supervisor
 
 BACKLOG = 1_024
+PROBES = 64
+"""Connections of probes at their own place: they come one by one and say little."""
 
 
 class ServeError(FsbridgeError):
     """The address cannot be listened on, or the server has ended by itself."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server listens (`listen`, by the name of its setting), and how many connections it takes."""
+
+    listen: str
+    connections: int
+    per_address: int
+    proxies: tuple[str, ...] = ()
+    setting: str = "service.listen"
+
+    @classmethod
+    def main(cls, settings: ServiceSettings) -> Place:
+        """Everybody's."""
+        return cls(settings.listen, settings.max_connections, settings.max_connections_per_address, settings.proxies)
+
+    @classmethod
+    def probes(cls, settings: ServiceSettings) -> Place | None:
+        """That of the probes, if they have one of their own."""
+        if settings.probe_listen is None:
+            return None
+        return cls(settings.probe_listen, PROBES, PROBES, setting="service.probe_listen")
+
+
 class ApiServer:
-    """Serves one application on `settings.listen` from `serve` to `stop`."""
+    """Serves one application at one place from `serve` to `stop`."""
 
     def __init__(
-        self,
-        app: WsgiApp,
-        settings: ServiceSettings,
-        supervisor: Supervisor,
-        limits: ConnectionLimits | None = None,
+        self, app: WsgiApp, place: Place, supervisor: Supervisor, limits: ConnectionLimits | None = None
     ) -> None:
         self._app = app
-        self._settings = settings
+        self._place = place
         self._supervisor = supervisor
         self._limits = limits or ConnectionLimits()
         self._listener: socket.socket | None = None
@@ -41,25 +66,27 @@ class ApiServer:
 
     def listen(self) -> None:
         """Take the address; who connects waits until `serve`. Raises ServeError with the system's reason."""
-        host, port = self._settings.address
+        place = self._place
         try:
-            self._listener = _listen(host, port)
+            self._listener = _listen(*host_and_port(place.listen))
         except OSError as error:
             raise ServeError(
-                f"cannot listen on {self._settings.listen}: {error.strerror or error}; "
-                "change service.listen or stop what uses that address"
+                f"cannot listen on {place.listen}: {error.strerror or error}; "
+                f"change {place.setting} or stop what uses that address"
             ) from error
 
     def serve(self) -> None:
         """Answer, from now on; `listen` first."""
         if self._listener is None:
             raise ServeError("there is no address to serve on yet")
-        host, _ = self._settings.address
+        place = self._place
+        host, _ = host_and_port(place.listen)
         listener, self._listener = self._listener, None
-        server = HttpServer(listener, self._app, Pool(self._settings.max_connections), host, self._limits)
+        crowd = Crowd[Connection](place.per_address, place.proxies)
+        server = HttpServer(listener, self._app, Pool(place.connections), host, self._limits, crowd)
         server.start()
         self._server = server
-        self._supervisor.spawn_essential("http", self._watch, server)
+        self._supervisor.spawn_essential(f"http {place.listen}", self._watch, server)
 
     def start(self) -> None:
         """`listen` and `serve` at once."""

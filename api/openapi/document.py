@@ -36,12 +36,13 @@ come in this order: key, permission, rate, organization, the path's UUIDs, body,
 `metadata`, which is echoed, not read), unpaired surrogates, nesting beyond 32 levels. A body over the limit is 413, one
 that arrives too slowly 408, both with code `INVALID_REQUEST`.
 
-**Operations.** `/healthz`, `/readyz` and `/metrics` need no key: keep them off the public network.
+**Operations.** `/healthz`, `/readyz` and `/metrics` need no key: keep them off the public network, or at an address of
+their own (`service.probe_listen`).
 """
 
 
-def document(max_body_bytes: int) -> Doc:
-    """The document as a JSON-ready value; the limit is told in it."""
+def document(max_body_bytes: int, *, probes: bool = True) -> Doc:
+    """The document as a JSON-ready value; the limit is told in it, and probes where they are answered."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -52,7 +53,7 @@ def document(max_body_bytes: int) -> Doc:
         },
         "tags": [{"name": "calls"}, {"name": "flows"}, {"name": "operations"}],
         "security": [{"apiKey": []}],
-        "paths": _paths(),
+        "paths": _paths() | (_probes() if probes else {}),
         "components": {
             "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: fsb_…"}},
             "schemas": _schemas(),
@@ -68,10 +69,15 @@ def _paths() -> Doc:
         routes.GET_CALL.path: {"get": calls.single()},
         routes.GET_TIMELINE.path: {"get": calls.timeline()},
         routes.GET_AUDIO.path: {"get": calls.audio()},
+        routes.OPENAPI.path: {"get": operations.openapi()},
+    }
+
+
+def _probes() -> Doc:
+    return {
         routes.HEALTH.path: {"get": operations.health()},
         routes.READY.path: {"get": operations.ready()},
         routes.METRICS.path: {"get": operations.metrics()},
-        routes.OPENAPI.path: {"get": operations.openapi()},
     }
 
 

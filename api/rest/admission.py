@@ -6,6 +6,8 @@ error never tells more than the caller may know. And the words for what every ha
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -13,6 +15,7 @@ import structlog
 from api.contract.errors import ApiError, ErrorCode, invalid
 from api.http.edge import Request, retry_after
 from api.http.ratelimit import RateLimiter
+from api.http.shares import Shares
 from api.rest.auth import Keyring, require_org, require_permission
 from fsbridge.clock import Clock
 from fsbridge.errors import FsbridgeError
@@ -22,6 +25,7 @@ from fsbridge.settings.whole import Settings
 
 log = structlog.get_logger(__name__)
 
+HELD_RETRY_S = 5.0
 UNAVAILABLE_RETRY_S = 5.0
 """What a caller is asked to wait when the service cannot do it: about a restart's length."""
 
@@ -33,6 +37,7 @@ class Admission:
     settings: Settings
     keyring: Keyring
     limiter: RateLimiter
+    shares: Shares
     clock: Clock
 
     def admit(self, request: Request) -> OrgSettings:
@@ -49,6 +54,20 @@ class Admission:
             )
         require_org(org, uuid_of(request, "orgId"))
         return org
+
+    @contextmanager
+    def holding(self, org: OrgSettings) -> Iterator[None]:
+        """While a request is held open for the organization. Raises ApiError when it has its share of them."""
+        if not self.shares.take(org.id):
+            raise ApiError(
+                ErrorCode.RATE_LIMIT_EXCEEDED,
+                "mode: too many sync requests of this organization are held open; use poll or webhook, or wait",
+                headers=(retry_after(HELD_RETRY_S),),
+            )
+        try:
+            yield
+        finally:
+            self.shares.give_back(org.id)
 
 
 def uuid_of(request: Request, name: str) -> str:

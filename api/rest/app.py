@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from api.contract import routes
-from api.http.edge import Limits, WsgiApp, build_wsgi
+from api.http.edge import Handler, Limits, WsgiApp, build_wsgi
 from api.http.ratelimit import RateLimiter
+from api.http.shares import Shares
 from api.rest.admission import Admission
 from api.rest.auth import Keyring
 from api.rest.calls import CallHandlers
@@ -19,10 +20,10 @@ def build_app(settings: Settings, service: CallService, clock: Clock) -> WsgiApp
     """The whole REST side over one service."""
     limits = Limits(body_bytes=settings.service.max_body_bytes)
     limiter = RateLimiter(settings.service.requests_per_second)
-    admission = Admission(settings, Keyring(settings.orgs), limiter, clock)
+    admission = Admission(settings, Keyring(settings.orgs), limiter, Shares(settings.service.max_connections), clock)
     calls = CallHandlers(settings, service, admission)
     flows = FlowHandlers(service, admission)
-    ops = OpsHandlers.of(service, limits.body_bytes)
+    ops = OpsHandlers(service, clock, limits.body_bytes, probes=settings.service.probes_on_listen)
     table = (
         (routes.PLACE_CALL, calls.place),
         (routes.GET_CALL, calls.get),
@@ -33,9 +34,16 @@ def build_app(settings: Settings, service: CallService, clock: Clock) -> WsgiApp
         (routes.GET_FLOW, flows.get),
         (routes.PUT_FLOW, flows.put),
         (routes.DELETE_FLOW, flows.delete),
-        (routes.HEALTH, ops.health),
-        (routes.READY, ops.ready),
-        (routes.METRICS, ops.metrics),
         (routes.OPENAPI, ops.openapi),
+        *(_probes(ops) if settings.service.probes_on_listen else ()),
     )
     return build_wsgi(table, clock, limits)
+
+
+def build_probes(service: CallService, clock: Clock) -> WsgiApp:
+    """What machines ask, alone: for an address of its own."""
+    return build_wsgi(_probes(OpsHandlers(service, clock)), clock, Limits(body_bytes=0))
+
+
+def _probes(ops: OpsHandlers) -> tuple[tuple[routes.Route, Handler], ...]:
+    return ((routes.HEALTH, ops.health), (routes.READY, ops.ready), (routes.METRICS, ops.metrics))

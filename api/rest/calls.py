@@ -53,10 +53,16 @@ class CallHandlers:
         org = self.admission.admit(request)
         flow_id = FlowId(uuid_of(request, "flowId"))
         wanted = to_call_request(parse_place_call(parse_object(request.body(), VERBATIM)), self.settings, org)
+        if wanted.mode is Mode.SYNC:
+            with self.admission.holding(org):
+                return self._hold(org, flow_id, wanted, request)
         call = self._place(org, flow_id, wanted, request)
         location = ("Location", call_path(org.id, call.session_id))
-        if wanted.mode is not Mode.SYNC:
-            return Response(201, to_json(render_call(call)), headers=(location,))
+        return Response(201, to_json(render_call(call)), headers=(location,))
+
+    def _hold(self, org: OrgSettings, flow_id: FlowId, wanted: CallRequest, request: Request) -> Response:
+        call = self._place(org, flow_id, wanted, request)
+        location = ("Location", call_path(org.id, call.session_id))
         timeout = self.settings.service.sync_timeout_s
         ended = self.service.wait(call.session_id, timeout) or self._ended(org, call.session_id)
         if ended is None:

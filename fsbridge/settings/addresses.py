@@ -41,6 +41,20 @@ def _host_port(value: str) -> str:
     return value
 
 
+def host_and_port(value: str) -> tuple[str, int]:
+    """Both parts of a `HostPort`."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        raise ValueError("must be a network such as 10.0.0.0/8, or one address") from error
+    return value
+
+
 def _url(value: str) -> str:
     """The host and port of a URL whose form has been checked."""
     host, colon, port = value.split("://", 1)[1].split("/", 1)[0].partition(":")
@@ -71,6 +85,8 @@ NodeHost = Annotated[str, AfterValidator(_node_host)]
 """The same, or an IPv6 address."""
 HostPort = Annotated[str, AfterValidator(_host_port)]
 """Where to listen; port 0 lets the system choose."""
+Network = Annotated[str, AfterValidator(_network)]
+"""A network of IPv4 or IPv6 in CIDR notation, or one address."""
 WorkerUrl = Annotated[
     str,
     Field(pattern=r"^wss?://[A-Za-z0-9._-]+(:[0-9]{1,5})?(/[A-Za-z0-9._/-]*)?$"),

@@ -6,9 +6,9 @@ import base64
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from fsbridge.settings.addresses import HostPort
+from fsbridge.settings.addresses import HostPort, Network, host_and_port
 from fsbridge.settings.kinds import LocalPath, Seconds, Table
 
 
@@ -22,6 +22,14 @@ class ServiceSettings(Table):
     sync_timeout_s: Seconds = 30.0
     max_body_bytes: int = Field(65_536, ge=1_024, le=10_485_760)
     max_connections: int = Field(4_000, ge=10, le=100_000)
+    max_connections_per_address: int = Field(500, ge=1, le=100_000, description="of an IPv6 network of 64 bits, too")
+    proxies: tuple[Network, ...] = Field(
+        ("127.0.0.0/8", "::1/128"), description="addresses that speak for many: no limit of their own"
+    )
+    probe_listen: HostPort | None = Field(
+        None, description="a second address for /healthz, /readyz and /metrics, with places of its own"
+    )
+    probes_on_listen: bool = Field(True, description="whether these are answered at `listen` as well")
     requests_per_second: float = Field(200.0, gt=0, le=100_000, description="a key's rate; above it 429")
     record_ttl_s: float = Field(
         7 * 86_400.0, gt=0, le=10 * 365 * 86_400, description="how long a call is kept after its end"
@@ -41,8 +49,15 @@ class ServiceSettings(Table):
             raise ValueError("not a Fernet key; make one with `openssl rand -base64 32 | tr '+/' '-_'`") from None
         return value
 
+    @model_validator(mode="after")
+    def _probes_are_somewhere(self) -> ServiceSettings:
+        if self.probe_listen is None and not self.probes_on_listen:
+            raise ValueError("probes_on_listen: false leaves probes nowhere to ask; give probe_listen")
+        if self.probe_listen == self.listen and not self.listen.endswith(":0"):
+            raise ValueError("probe_listen: must be another address than listen")
+        return self
+
     @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return host_and_port(self.listen)

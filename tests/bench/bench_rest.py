@@ -24,7 +24,7 @@ import structlog
 from gevent import pywsgi, socket
 from gevent.pool import Group
 
-from api.http.server import ApiServer, _listen
+from api.http.server import ApiServer, Place, _listen
 from api.rest.app import build_app
 from fsbridge.clock import SystemClock
 from fsbridge.supervise import Supervisor
@@ -54,7 +54,7 @@ def serve_rest() -> None:
     """Our REST side until the parent goes; prints its port, then on each line read its memory in kB."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = make_settings(sync_timeout_s=60, requests_per_second=100_000)
-    server = ApiServer(build_app(settings, MemoryCalls(), SystemClock()), settings.service, Supervisor())
+    server = ApiServer(build_app(settings, MemoryCalls(), SystemClock()), Place.main(settings.service), Supervisor())
     server.start()
     _report(server.port)
 

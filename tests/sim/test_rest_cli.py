@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from api.cli import call, keys
-from api.http.server import ApiServer
+from api.http.server import ApiServer, Place
 from api.rest.app import build_app
 from api.rest.auth import hash_key
 from fsbridge.clock import SystemClock
@@ -39,7 +39,7 @@ def service() -> MemoryCalls:
 def url(service: MemoryCalls) -> Iterator[str]:
     settings = make_settings(sync_timeout_s=0.2)
     supervisor = Supervisor()
-    server = ApiServer(build_app(settings, service, SystemClock()), settings.service, supervisor)
+    server = ApiServer(build_app(settings, service, SystemClock()), Place.main(settings.service), supervisor)
     server.start()
     with capture_logs():  # the access lines would mix with what the command prints
         yield f"http://127.0.0.1:{server.port}"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 from gevent import subprocess
 
 from tests.sim.stack import ORG, Stack, running, settings, simulated_node, until
@@ -134,6 +135,24 @@ def test_asked_to_stop_while_it_waits_for_workers_it_stops(serve: Serve) -> None
     service.process.send_signal(signal.SIGTERM)
     assert service.ends() == 0
     assert "fsbridge ready" not in service.log
+
+
+def test_probes_are_answered_while_every_place_is_taken(tmp_path: Path) -> None:
+    with simulated_node() as simulator:
+        tables = {**NO_WORKER, "service": {"probe_listen": "127.0.0.1:0", "max_connections": 10}}
+        with running(settings(tmp_path, simulator.port, **tables), simulator) as stack:
+            probes = stack.service.probes
+            assert probes is not None
+            begun = b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: "
+            holders = [socket.create_connection(("127.0.0.1", stack.service.server.port)) for _ in range(20)]
+            for holder in holders:
+                holder.sendall(begun)
+            until(lambda: stack.service.server.connections == 10)
+            until(lambda: not any(each.idle for each in stack.service.server._server.handlers))  # type: ignore[union-attr]
+            for path in ("healthz", "readyz", "metrics"):
+                assert requests.get(f"http://127.0.0.1:{probes.port}/{path}", timeout=5).status_code == 200
+            for holder in holders:
+                holder.close()
 
 
 def test_what_it_keeps_is_for_its_owner_only_whatever_the_umask(tmp_path: Path, serve: Serve) -> None:

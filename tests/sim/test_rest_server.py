@@ -15,15 +15,19 @@ from gevent import socket
 from api.contract.routes import Route
 from api.http.connection import ConnectionLimits
 from api.http.edge import Limits, Request, Response, WsgiApp, build_wsgi
-from api.http.server import ApiServer, ServeError
+from api.http.server import ApiServer, Place, ServeError
 from fsbridge.clock import SystemClock
 from fsbridge.settings.service import ServiceSettings
 from fsbridge.supervise import Supervisor
 
 pytestmark = pytest.mark.sim
 
-PATIENT = ConnectionLimits(silence_s=10, header_s=10, linger_s=0.3, linger_bytes=8_192)
-IMPATIENT = ConnectionLimits(silence_s=0.3, header_s=0.2, linger_s=0.1, linger_bytes=8_192)
+PATIENT = ConnectionLimits(first_s=10, silence_s=10, header_s=10, linger_s=0.3, linger_bytes=8_192)
+IMPATIENT = ConnectionLimits(first_s=0.3, silence_s=0.3, header_s=0.2, linger_s=0.1, linger_bytes=8_192)
+
+
+def _place(**settings: Any) -> Place:
+    return Place.main(ServiceSettings(**{"listen": "127.0.0.1:0", **settings}))
 
 
 class Site:
@@ -35,9 +39,7 @@ class Site:
         self.gate = gevent.event.Event()
         self.waiting = 0
         self.supervisor = Supervisor(lambda name, error: self.failures.append(f"{name}: {error}"))
-        self.server = ApiServer(
-            self.app(), ServiceSettings(**{"listen": "127.0.0.1:0", **settings}), self.supervisor, limits
-        )
+        self.server = ApiServer(self.app(), _place(**settings), self.supervisor, limits)
         self.server.start()
 
     def app(self) -> WsgiApp:
@@ -103,6 +105,16 @@ class Peer:
             name, _, value = header.partition(b":")
             headers[name.decode().lower()] = value.strip().decode()
         return int(line.split()[1]), headers, self.file.read(int(headers["content-length"]))
+
+    def closed_already(self) -> bool:
+        """Whether the server has ended the connection by now."""
+        self.sock.setblocking(False)
+        try:
+            return self.sock.recv(1) == b""
+        except BlockingIOError:
+            return False
+        except ConnectionResetError:
+            return True
 
     def closed(self) -> bool:
         """Wait for the server to end the connection."""
@@ -324,6 +336,69 @@ def test_connections_beyond_the_pool_wait_their_turn() -> None:
         site.close()
 
 
+def test_silent_connections_make_room_for_whoever_asks() -> None:
+    site = Site(max_connections=10)
+    silent = [socket.create_connection(("127.0.0.1", site.server.port), timeout=5) for _ in range(12)]
+    try:
+        _until(lambda: site.server.connections == 10)
+        for _ in range(20):
+            assert site.ask(_post("/echo", "Connection: close", "Content-Length: 2", body=b"hi"))[2] == b"hi"
+        ended = [peer for peer in silent if Peer(peer).closed_already()]
+        assert ended, "whoever has been silent longest has gone"
+        assert silent[0] in ended
+    finally:
+        for peer in silent:
+            peer.close()
+        site.close()
+
+
+def test_an_address_has_its_number_of_connections_and_a_proxy_any() -> None:
+    site, proxied = Site(max_connections_per_address=3, proxies=()), Site(max_connections_per_address=3)
+    try:
+        for each, places in ((site, 3), (proxied, 6)):
+            raw = b"GET /hold HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+            holders = [gevent.Greenlet.spawn(each.ask, raw) for _ in range(6)]
+            _until(lambda each=each, places=places: each.waiting == places)  # type: ignore[misc]
+            refused = [holder.get(timeout=5) for holder in holders if holder.ready()]
+            _until(lambda holders=holders, places=places: sum(h.ready() for h in holders) == 6 - places)  # type: ignore[misc]
+            refused = [holder.get(timeout=5) for holder in holders if holder.ready()]
+            each.gate.set()
+            assert sorted(holder.get(timeout=5)[0] for holder in holders) == [200] * places + [429] * (6 - places)
+            for status, headers, body in refused:
+                assert (status, json.loads(body)["error"]["code"]) == (429, "RATE_LIMIT_EXCEEDED")
+                assert int(headers["retry-after"]) >= 1
+    finally:
+        site.close()
+        proxied.close()
+
+
+def test_an_address_that_has_silent_connections_is_not_refused() -> None:
+    site = Site(max_connections_per_address=3, proxies=())
+    silent = [socket.create_connection(("127.0.0.1", site.server.port), timeout=5) for _ in range(3)]
+    try:
+        _until(lambda: site.server.connections == 3)
+        assert site.ask(_post("/echo", "Connection: close", "Content-Length: 2", body=b"hi"))[2] == b"hi"
+        assert Peer(silent[0]).closed()
+    finally:
+        for peer in silent:
+            peer.close()
+        site.close()
+
+
+def test_a_first_request_is_waited_for_less_than_a_further_one() -> None:
+    site = Site(ConnectionLimits(first_s=0.2, silence_s=30))
+    try:
+        with site.connect() as known, site.connect() as new:
+            known.send(_post("/echo", "Content-Length: 2", body=b"hi"))
+            known.read()
+            assert new.closed()
+            assert site.server.connections == 1
+            known.send(_post("/echo", "Content-Length: 2", body=b"yo"))
+            assert known.read()[2] == b"yo"
+    finally:
+        site.close()
+
+
 def test_stop_lets_requests_finish_and_closes_idle_connections(site: Site) -> None:
     with site.connect() as idle, site.connect() as busy:
         idle.send(_post("/echo", "Content-Length: 0"))
@@ -358,7 +433,7 @@ def test_a_fault_outside_every_handler_is_500_in_json() -> None:
         raise ZeroDivisionError("secret detail")
 
     supervisor = Supervisor()
-    server = ApiServer(broken, ServiceSettings(listen="127.0.0.1:0"), supervisor)
+    server = ApiServer(broken, _place(), supervisor)
     server.start()
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as sock:
@@ -380,7 +455,7 @@ def test_a_server_that_ends_by_itself_is_reported(site: Site) -> None:
 
 
 def test_an_address_in_use_is_told(site: Site) -> None:
-    taken = ServiceSettings(listen=f"127.0.0.1:{site.server.port}")
+    taken = _place(listen=f"127.0.0.1:{site.server.port}")
     second = ApiServer(site.app(), taken, site.supervisor)
     with pytest.raises(ServeError, match=r"cannot listen on 127.0.0.1:\d+: .*service.listen"):
         second.start()

@@ -148,6 +148,18 @@ def test_what_the_service_would_not_survive_is_refused(table: str, key: str, val
     assert str(value) not in found[0] or table != "nodes", "a password is not shown"
 
 
+def test_probes_are_answered_somewhere_else_or_at_least_somewhere() -> None:
+    assert "nowhere to ask" in problems(LEAST | {"service": {"probes_on_listen": False}})[0]
+    same = {"listen": "127.0.0.1:80", "probe_listen": "127.0.0.1:80"}
+    assert "another address" in problems(LEAST | {"service": same})[0]
+    assert parse(LEAST | {"service": {"probe_listen": "127.0.0.1:81"}}).service.probes_on_listen
+
+
+@pytest.mark.parametrize("bad", ["10.0.0.1/8", "10.0.0.0/33", "proxy", ""])
+def test_proxies_are_networks(bad: str) -> None:
+    assert "service.proxies.0: must be a network" in problems(LEAST | {"service": {"proxies": [bad]}})[0]
+
+
 def test_workers_need_ports_of_their_own() -> None:
     assert "from 65534 on there are no 3 ports" in problems(LEAST | {"amd": {"workers": 3, "base_port": 65_534}})[0]
     clash = LEAST | {"service": {"listen": "127.0.0.1:9202"}, "amd": {"workers": 3, "base_port": 9_200}}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -394,17 +395,28 @@ def test_a_body_over_the_limit_is_413_and_ends_the_connection(service: MemoryCal
     assert (answer.status, answer.code) == (400, "INVALID_REQUEST")
 
 
-def test_health_readiness_metrics_and_document_need_no_key(service: MemoryCalls) -> None:
-    client = _client(service, None)
-    assert client.get("/healthz").json == {"status": "ok"}
-    assert client.get("/readyz").json == {"status": "ready", "reasons": []}
-    service.reasons = ["no node is up"]
-    answer = client.get("/readyz")
-    assert (answer.status, answer.json) == (503, {"status": "not_ready", "reasons": ["no node is up"]})
-    metrics = client.get("/metrics")
-    assert metrics.body == b"fsbridge_calls_total 3\n"
-    assert metrics.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    assert client.get("/openapi.json").json["openapi"] == "3.1.0"
+def test_an_organization_holds_its_share_of_requests_and_no_more(service: MemoryCalls) -> None:
+    client, other = _client(service, max_connections=10), {**NUMBER, "mode": "sync"}
+    held = [gevent.Greenlet.spawn(client.place, other) for _ in range(7)]
+    gevent.joinall(held, count=2, timeout=5)
+    refused = [answer.value for answer in held if answer.ready()]
+    assert [(answer.status, answer.code) for answer in refused] == [(429, "RATE_LIMIT_EXCEEDED")] * 2
+    assert "poll" in refused[0].message
+    assert int(refused[0].headers["retry-after"]) >= 1
+    assert client.place(NUMBER).status == 201, "what is answered at once is"
+    for call in list(service.calls.values()):
+        service.end(completed(call))
+    assert Counter(answer.get(timeout=5).status for answer in held) == {200: 5, 429: 2}
+    again = gevent.Greenlet.spawn(client.place, other)
+    _until(lambda: len(service.calls) == 7)
+    service.end(completed(list(service.calls.values())[-1]))
+    assert again.get(timeout=5).status == 200
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    with gevent.Timeout(5):
+        while not condition():
+            gevent.sleep(0.002)
 
 
 _json = st.recursive(
