@@ -80,6 +80,7 @@ FLOORS: tuple[str, ...] = (
     "api.http",
     "api.openapi",
     "api.rest",
+    "api.process",
     "api.main",
     "api.embedded",
     "api.demo",
