@@ -156,6 +156,15 @@ class WorkerPool:
         self._next += 1
         return usable[self._next % len(usable)].url
 
+    def room(self, listening: int) -> int:
+        """How many streams more the ready workers can take, when `listening` of the present ones are known to be ours.
+
+        What a worker says of its streams is up to a health check old, so the greater of the two numbers counts.
+        """
+        ready = [worker for worker in self.workers if worker.ready]
+        most = sum(worker.capacity if worker.free else worker.streams for worker in ready)
+        return most - max(sum(worker.streams for worker in ready), listening)
+
     def stop(self, timeout_s: float = 5.0) -> None:
         """Ask our workers to end (they finish their streams), kill those that have not after `timeout_s`."""
         self._stopping = True

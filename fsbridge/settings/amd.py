@@ -32,7 +32,8 @@ class AmdSettings(Table):
     start_timeout_s: Seconds = 60.0
     connect_timeout_s: Seconds = Field(3.0, description="answer to mod_audio_fork::connect")
     when_unavailable: Literal["unknown", "refuse"] = Field(
-        "unknown", description="no worker is up: verdict `unknown`, or the call is not placed"
+        "unknown",
+        description="no worker is up, or each may be full at the answer: verdict `unknown`, or the call is not placed",
     )
     total_timeout_ms: int = Field(10_000, ge=500, le=59_000)
     initial_silence_ms: int = Field(4_500, ge=500, le=20_000)

@@ -187,6 +187,19 @@ def test_without_a_worker_calls_are_refused_where_the_carrier_wants_it_so(tmp_pa
         assert "worker" in resource["failureDetail"]
 
 
+def test_a_call_that_may_find_every_worker_full_is_refused_where_the_carrier_wants_it_so(tmp_path: Path) -> None:
+    """Each call that rings may be answered: with room for one, the second is not dialled."""
+    tables = {"amd": {"capacity": 1, "when_unavailable": "refuse"}}
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, **tables), simulator) as stack:
+        first = str(stack.place("+15550100005", callAnalysis=["live_person"]).json()["sessionId"])
+        until(lambda: stack.get(first)["status"] == "Ringing")
+        second = stack.place("+15550100001", mode="sync", callAnalysis=["live_person"]).json()
+        assert second["failureReason"] == "trunk_unavailable"
+        assert "full" in second["failureDetail"]
+        plain = str(stack.place("+15550100005").json()["sessionId"])
+        until(lambda: stack.get(plain)["status"] == "Ringing")  # it needs no detector
+
+
 def test_a_worker_killed_in_the_middle_is_the_verdict_unknown_and_is_replaced(tmp_path: Path) -> None:
     with simulated_node(speed=2.0) as simulator, running(settings(tmp_path, simulator.port), simulator) as stack:
         session_id = str(stack.place("+15550100006", callAnalysis=["live_person"]).json()["sessionId"])

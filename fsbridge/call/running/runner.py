@@ -101,6 +101,12 @@ class CallRunner:
         self.timeline = Timeline()
         self._log = log.bind(session_id=call.session_id)
 
+    @property
+    def wants_detector(self) -> bool:
+        """Whether the call's answer is still to be listened to, or is just now."""
+        before = (Phase.QUEUED, Phase.ORIGINATING, Phase.RINGING, Phase.ANALYZING)
+        return self.placement.tap is not None and self.call.phase in before
+
     def post(self, item: i.Input | Event | FlowNews) -> None:
         """Hand something to the call; never blocks."""
         try:

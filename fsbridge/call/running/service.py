@@ -215,6 +215,9 @@ class CallService:
         if request.call_analysis is None or request.amd is None:
             return None, ""
         url = self.workers.choose()
+        if url is not None and self._detectors_are_full():
+            log.error("amd_workers_full", policy=self.settings.amd.when_unavailable)
+            return None, "the AMD workers are full, and amd.when_unavailable is refuse"
         if url is not None:
             keep_ms = self.settings.amd.keep_ms
             options = replace(request.amd, keep_ms=keep_ms, call_id=session_id) if keep_ms else request.amd
@@ -223,6 +226,17 @@ class CallService:
         if self.settings.amd.when_unavailable == "refuse":
             return None, "no AMD worker is up, and amd.when_unavailable is refuse"
         return None, ""
+
+    def _detectors_are_full(self) -> bool:
+        """Whether a call may find no detector when it is answered, where that is a reason not to dial it.
+
+        Each call that is being dialled counts as one that will be answered: that is what `refuse` asks for.
+        """
+        if self.settings.amd.when_unavailable != "refuse":
+            return False
+        waiting = [runner.call for runner in self.registry.all() if runner.wants_detector]
+        listening = sum(call.tap_connected for call in waiting)
+        return self.workers.room(listening) <= len(waiting) - listening
 
     def _endpoint(self, request: CallRequest, route: Route, node: Node | None) -> Endpoint | None:
         if node is None:
