@@ -31,6 +31,7 @@ from fsbridge.call.running.inbound import InboundService
 from fsbridge.call.running.registry import CallRegistry
 from fsbridge.call.running.runner import Parts
 from fsbridge.call.running.service import CallService
+from fsbridge.call.running.sweep import Sweep
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.egress.outside import Outside
 from fsbridge.errors import FsbridgeError
@@ -77,6 +78,7 @@ class Service:
     workers: WorkerPool = field(init=False)
     registry: CallRegistry = field(init=False)
     pool: NodePool = field(init=False)
+    sweep: Sweep = field(init=False)
     calls: CallService = field(init=False)
     inbound: InboundService = field(init=False)
     server: ApiServer = field(init=False)
@@ -106,7 +108,7 @@ class Service:
         as_json = ("--log-json",) if settings.service.log_format == "json" else ()
         self.workers = WorkerPool(settings.amd, self.supervisor, self.clock, (*COMMAND, *logging, *as_json))
         self.registry = CallRegistry()
-        events = NodeEvents(self._on_event, self._on_node_up, self._on_node_down)
+        events = NodeEvents(self._on_event, self._on_unreadable, self._on_node_up, self._on_node_down)
         subscription = (translate.SUBSCRIBED, fork.SUBSCRIBED)
         arriving = arrivals.OF_ANY_CHANNEL if settings.inbound else ()
         self.pool = NodePool(
@@ -137,6 +139,14 @@ class Service:
             services=house.services(),
             keep_timeline=house.keep_timeline,
         )
+        self.sweep = Sweep(
+            list(self.pool),
+            self.registry,
+            self.store,
+            self.supervisor,
+            self.clock,
+            lambda node: self.metrics.stray_channels.labels(node).inc(),
+        )
         self.calls = CallService(
             settings=settings,
             clock=self.clock,
@@ -146,6 +156,7 @@ class Service:
             workers=self.workers,
             flows=flows,
             parts=parts,
+            sweep=self.sweep,
             render_metrics=self.metrics.render,
         )
         self.inbound = InboundService(self.calls)
@@ -171,6 +182,7 @@ class Service:
         self.calls.settle()
         for node in self.pool:
             node.start()
+        self.sweep.start()
         self.supervisor.spawn_essential("housekeeping", self._keep_house)
         self.server.serve()
         if self.probes is not None:
@@ -219,12 +231,18 @@ class Service:
         self.registry.on_event(event)
         self.inbound.on_event(node, event)
 
+    def _on_unreadable(self, node: Node, channel: str | None) -> None:
+        self.metrics.esl_unreadable.labels(node.name).inc()
+        log.warning("event_not_readable", node=node.name, channel=channel)
+        self.sweep.missed(node.name, channel)
+
     def _on_node_up(self, node: Node) -> None:
         self.metrics.esl_connected.labels(node.name).set(1)
         timer = self._lost_timers.pop(node.name, None)
         if timer is not None:
             timer.kill(block=False)
         reconcile.after_reconnect(node.name, node.epoch, self.registry)
+        self.sweep.after_reconnect(node.name)
         if self.settings.inbound:
             self.supervisor.spawn("inbound.after_reconnect", self.inbound.after_reconnect, node)
 

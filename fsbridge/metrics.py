@@ -53,6 +53,15 @@ class Metrics:
             "fsbridge_esl_connected", "1 while a node's event socket is up", ["node"], registry=at
         )
         self.esl_events = Counter("fsbridge_esl_events", "Events received from a node", ["node"], registry=at)
+        self.esl_unreadable = Counter(
+            "fsbridge_esl_unreadable_events", "Events of a node that could not be read", ["node"], registry=at
+        )
+        self.stray_channels = Counter(
+            "fsbridge_stray_channels",
+            "Channels of ours without a live call that were found and hung up",
+            ["node"],
+            registry=at,
+        )
         self.webhook_pending = Gauge("fsbridge_webhook_pending_calls", "Calls that owe webhooks", registry=at)
         self.webhook_deliveries = Counter(
             "fsbridge_webhook_deliveries",

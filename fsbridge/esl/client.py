@@ -37,7 +37,7 @@ from fsbridge.esl.errors import (
     EslNotSent,
     EslProtocolError,
 )
-from fsbridge.esl.events import AuthRequest, Disconnect, Event, RudeRejection
+from fsbridge.esl.events import AuthRequest, Disconnect, Event, RudeRejection, Unreadable
 from fsbridge.esl.session import Done, EslSession, JobResult, Outward, Ticket
 from fsbridge.esl.transport import Transport
 from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, new_uuid
@@ -62,7 +62,7 @@ class EslClient(InboundESL):  # type: ignore[misc]
         port: int,
         password: str,
         supervisor: Supervisor,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: Callable[[Event | Unreadable], None] | None = None,
         connect_timeout_s: float = 5.0,
         command_timeout_s: float = 5.0,
         clock: Clock | None = None,
@@ -278,11 +278,11 @@ class EslClient(InboundESL):  # type: ignore[misc]
                 )
             case Disconnect():
                 log.info("esl_disconnect_notice", node=f"{self.host}:{self.port}")
-            case Event() if self._on_event is not None:
+            case Event() | Unreadable() if self._on_event is not None:
                 try:
                     self._on_event(message)
                 except Exception:
-                    log.exception("event_handler_failed", event_name=message.name)
+                    log.exception("event_handler_failed", event_name=message.name if isinstance(message, Event) else "")
 
     def _lose(self, error: EslError) -> None:
         """End the connection, once: everything that waits learns why."""

@@ -4,7 +4,7 @@ FreeSWITCH reads an originate string with many eyes: space , = ' \\ ^^ { } [ ] |
 something, and `api_on_answer` runs a command. So every part is allow-listed here against its own grammar, and
 nothing is escaped. Form (fs-traces/fork_started_on_answer):
 
-    originate {^^;name=value;…;api_on_answer='uuid_audio_fork …'}<endpoint> &park()
+    originate {^^;name=value;…;api_on_answer='uuid_audio_fork …';api_on_answer_limit='sched_hangup …'}<endpoint> &park()
 
     bridge    {^^;name=value;…}<endpoint>|<endpoint>     (bridge itself: fs-traces/flow_bridge_and_transfer)
 
@@ -54,6 +54,9 @@ _OWN_VARIABLE = re.compile(r"fsbridge_[a-z_]{1,48}|sip_h_X-[A-Za-z0-9-]{1,48}")
 _OWN_VALUE = re.compile(r"[A-Za-z0-9_.+-]{0,200}")
 
 MAX_ENDPOINTS = 16
+
+LIMIT_GRACE_S = 30
+"""How much longer than a call may last the switch itself lets it live: our own orderly end comes first."""
 
 FINAL_CAUSES = (
     *("USER_BUSY", "NO_ANSWER", "NO_USER_RESPONSE", "CALL_REJECTED"),
@@ -145,7 +148,10 @@ PATIENCE = MediaPatience()
 
 @dataclass(frozen=True, slots=True)
 class OriginatePlan:
-    """Everything that an originate needs. `ring_timeout_s`: whole seconds that the phone rings at least."""
+    """Everything that an originate needs. `ring_timeout_s`: whole seconds that the phone rings at least.
+
+    `max_s`: whole seconds after the answer at which the switch itself hangs up, whether anybody is there to ask for it.
+    """
 
     channel: ChannelUuid
     endpoint: Endpoint
@@ -157,6 +163,7 @@ class OriginatePlan:
     ring_timeout_s: int = 30
     media: MediaPatience = PATIENCE
     tap: Tap | None = None
+    max_s: int | None = None
 
 
 def bridge_argument(
@@ -200,7 +207,17 @@ def originate(plan: OriginatePlan) -> str:
     ]
     if plan.tap is not None:
         variables.append(f"api_on_answer='{plan.tap.command(plan.channel)}'")
+    if plan.max_s is not None:
+        # Every variable that begins so is run at the answer (tests/traces call_limit_on_answer).
+        variables.append(f"api_on_answer_limit='{limit_command(plan.channel, plan.max_s)}'")
     return f"originate {{^^;{';'.join(variables)}}}{plan.endpoint.render()} &park()"
+
+
+def limit_command(channel: str, seconds: int) -> str:
+    """The API command by which the switch hangs a channel up after so many whole seconds. Raises DialStringError."""
+    if not isinstance(channel, str) or not is_uuid(channel):
+        raise DialStringError(f"channel: {channel!r} is no UUID")
+    return f"sched_hangup +{_seconds('limit', seconds, 1, 100_000)} {channel} ALLOTTED_TIMEOUT"
 
 
 def _ring_timeout(seconds: int) -> str:

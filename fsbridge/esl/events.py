@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -83,13 +85,24 @@ class RudeRejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Unreadable:
+    """An event that could not be read, whatever it was; `unique_id` is the channel's, where that much could be."""
+
+    unique_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UnknownFrame:
     """A content type that is not known; it is counted and passed over."""
 
     content_type: str
 
 
-Message = AuthRequest | CommandReply | ApiResponse | Event | Disconnect | RudeRejection | UnknownFrame
+Message = AuthRequest | CommandReply | ApiResponse | Event | Disconnect | RudeRejection | Unreadable | UnknownFrame
+
+
+_CHANNEL = re.compile(rb'"Unique-ID"\s*:\s*"([0-9a-f-]{36})"')
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def decode(frame: Frame) -> Message:
@@ -122,10 +135,11 @@ def _plain_event(data: bytes) -> Event:
     return _event(headers, _text(body) if length else "")
 
 
-def _json_event(data: bytes) -> Event | UnknownFrame:
+def _json_event(data: bytes) -> Event | Unreadable:
     document = _json_object(data)
     if document is None:
-        return UnknownFrame("text/event-json that is no JSON object")
+        found = _CHANNEL.search(data)
+        return Unreadable(found[1].decode() if found is not None else None)
     body = document.pop("_body", "")
     return _event(_all_text(document), body if isinstance(body, str) else "")
 
@@ -140,12 +154,28 @@ def _json_object(data: bytes) -> dict[str, Any] | None:
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError:
-        # Header values may hold bytes that are not UTF-8, and orjson is strict about them.
-        try:
-            document = orjson.loads(data.decode("utf-8", "replace"))
-        except orjson.JSONDecodeError:
-            return None
+        document = _lenient(data)
     return document if isinstance(document, dict) else None
+
+
+def _lenient(data: bytes) -> Any:
+    """What FreeSWITCH writes and JSON forbids: a channel variable's control characters, bytes that are not UTF-8, and
+    half characters. Each offending character becomes U+FFFD, but for the first kind, which mean what they are."""
+    try:
+        return _whole(json.loads(data.decode("utf-8", "replace"), strict=False))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _whole(value: Any) -> Any:
+    """The same without halves of surrogate pairs, which no encoder would take."""
+    if isinstance(value, str):
+        return _HALF.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {_whole(name): _whole(item) for name, item in value.items()}
+    return value
 
 
 def _all_text(document: dict[str, Any]) -> dict[str, str]:

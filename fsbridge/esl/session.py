@@ -24,6 +24,7 @@ from fsbridge.esl.events import (
     Message,
     RudeRejection,
     UnknownFrame,
+    Unreadable,
     decode,
 )
 from fsbridge.esl.framing import FrameDecoder
@@ -35,7 +36,7 @@ Done = Callable[["str | EslError"], None]
 JobDone = Callable[["JobResult | EslError"], None]
 
 
-Outward = AuthRequest | Event | Disconnect | RudeRejection
+Outward = AuthRequest | Event | Unreadable | Disconnect | RudeRejection
 """What a session does not settle itself."""
 
 MAX_AWAITING = 4_096
@@ -65,6 +66,7 @@ class Counters:
     """What the session saw, for metrics."""
 
     events: int = 0
+    unreadable_events: int = 0
     unknown_frames: int = 0
     stray_replies: int = 0
 
@@ -140,6 +142,9 @@ class EslSession:
                 self.counters.events += 1
                 if message.name == "BACKGROUND_JOB":
                     self._end_job(message)
+                return message
+            case Unreadable():
+                self.counters.unreadable_events += 1
                 return message
             case UnknownFrame():
                 self.counters.unknown_frames += 1

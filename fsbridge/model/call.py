@@ -117,6 +117,11 @@ class Call:
         return self.phase is Phase.ENDED
 
     @property
+    def handed_over(self) -> bool:
+        """Whether the flow has given the channel to the node's dialplan, where it lives on: it is not ours to end."""
+        return self.phase is Phase.IN_FLOW and self.flow_over
+
+    @property
     def status(self) -> Status:
         """The REST contract's status."""
         if self.ended:

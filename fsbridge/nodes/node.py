@@ -20,7 +20,7 @@ from fsbridge.clock import Clock
 from fsbridge.esl.client import EslClient
 from fsbridge.esl.commands import Command, Filter, Subscribe
 from fsbridge.esl.errors import CommandTimeout, EslError, EslNotSent
-from fsbridge.esl.events import Event, read_dump
+from fsbridge.esl.events import Event, Unreadable, read_dump
 from fsbridge.esl.session import JobResult
 from fsbridge.model.ids import ActionId, ChannelUuid, JobUuid, is_uuid
 from fsbridge.nodes.standing import DOUBTFUL, QUESTIONS, Health, Standing, read_health, read_standing, reason
@@ -42,9 +42,13 @@ included: they carry no channel variables (fs-traces/far_end_sends_dtmf, fax_ans
 
 @dataclass(frozen=True, slots=True)
 class NodeEvents:
-    """Whom a node tells what; none of these may block, except `on_up`, which runs in a greenlet of its own."""
+    """Whom a node tells what; none of these may block, except `on_up`, which runs in a greenlet of its own.
+
+    `on_unreadable` is told the channel of an event that could not be read, where that much of it could.
+    """
 
     on_event: Callable[[Node, Event], None]
+    on_unreadable: Callable[[Node, str | None], None]
     on_up: Callable[[Node], None]
     on_down: Callable[[Node], None]
 
@@ -90,7 +94,7 @@ class Node:
     @property
     def connected(self) -> bool:
         """Whether commands can be sent now."""
-        return self._client is not None
+        return self._client is not None and self._client.connected
 
     @property
     def ready(self) -> bool:
@@ -122,7 +126,12 @@ class Node:
 
     def wait_connected(self, seconds: float) -> bool:
         """Whether commands can be sent, within some seconds of waiting for it."""
-        return self._up.wait(seconds)
+        until = self._clock.monotonic() + seconds
+        while not self.connected and (left := until - self._clock.monotonic()) > 0:
+            # What is lost may not have been noticed yet, so that nothing would be waited for.
+            gevent.sleep(0)
+            self._up.wait(left)
+        return self.connected
 
     def api(self, command: str, timeout_s: float | None = None) -> str:
         """See EslClient.api."""
@@ -229,6 +238,7 @@ class Node:
             self._core = core if is_uuid(core) else ""
         self._client = client
         self._up.set()
+        client.lost.rawlink(lambda _: self._up.clear())
         log.info("node_up", node=self.name, connection=self.epoch)
         self._supervisor.spawn(f"node {self.name} up", self._events.on_up, self)
         return client
@@ -271,7 +281,10 @@ class Node:
         low, high = self._backoff_s
         return min(high, low * 2.0 ** min(failures - 1, 16)) * random.uniform(0.5, 1.0)
 
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event | Unreadable) -> None:
+        if isinstance(event, Unreadable):
+            self._events.on_unreadable(self, event.unique_id)
+            return
         if event.name == "HEARTBEAT":
             self.health = read_health(event)
             self._doubted.set()

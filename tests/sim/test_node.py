@@ -71,6 +71,7 @@ class House:
     def node(self, port: int, backoff_s: tuple[float, float] = QUICK, **settings: Any) -> Node:
         listeners = NodeEvents(
             on_event=lambda node, found: self.events.append((node.name, found.name)),
+            on_unreadable=lambda node, channel: self.told.append(f"unreadable {channel}"),
             on_up=lambda node: self.told.append(f"up {node.epoch}"),
             on_down=lambda node: self.told.append(f"down {node.epoch}"),
         )

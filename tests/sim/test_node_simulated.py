@@ -43,6 +43,7 @@ class House:
         self.told: list[str] = []
         listeners = NodeEvents(
             on_event=lambda _, event: self.events.append(event),
+            on_unreadable=lambda node, channel: self.told.append(f"unreadable {channel}"),
             on_up=lambda node: self.told.append(f"up {node.epoch}"),
             on_down=lambda node: self.told.append(f"down {node.epoch}"),
         )

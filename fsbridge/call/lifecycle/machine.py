@@ -171,7 +171,7 @@ def _parked(call: Call, event: i.Parked, now: Moment, limits: Limits) -> Step:
 
 
 def _called_back(call: Call, _: i.CalledBack, now: Moment, limits: Limits) -> Step:
-    if call.phase is not Phase.IN_FLOW:
+    if call.phase is not Phase.IN_FLOW or call.handed_over:
         return call, ()
     return _await_park(live(call, driven=False), now, limits), ()
 
@@ -197,7 +197,8 @@ def _flow_ended(call: Call, event: i.FlowEnded, now: Moment, limits: Limits) -> 
         return call, ()
     call = replace(call, flow_over=True, flow_result=event.data)
     if event.result is i.FlowResult.LEFT:
-        return call, (StopFlow(),)  # somebody else's dialplan has the channel now: its hang-up ends the call
+        # The dialplan has the channel now, and may keep it as long as it likes: its hang-up ends the call.
+        return wait(calm(call), Deadline.CALL, now, limits.max_call_s), (StopFlow(),)
     if event.result is i.FlowResult.BROKE:
         call = fail(call, FailureReason.FLOW_ERROR, event.detail)
     elif event.result is i.FlowResult.NOT_STARTED:
@@ -245,7 +246,7 @@ def _channel_gone(call: Call, event: i.ChannelGone, now: Moment, limits: Limits)
 
 
 def _channel_alive(call: Call, event: i.ChannelAlive, now: Moment, limits: Limits) -> Step:
-    if call.phase is Phase.QUEUED:
+    if call.phase is Phase.QUEUED or call.handed_over:
         return call, ()
     call = live(seen(call), away=False) if call.live.away else seen(call)
     if call.phase is Phase.HANGING_UP:
@@ -302,6 +303,8 @@ def _deadline(call: Call, event: i.DeadlinePassed, now: Moment, limits: Limits) 
             return _await_park(live(call, looks=call.live.looks + 1), now, limits), (CheckChannel(),)
         case Deadline.VERDICT:
             return conclude(inconclusive(call, Reason.TIMEOUT), now, limits, message_over=True)
+        case Deadline.CALL if call.handed_over:
+            return wait(call, Deadline.CALL, now, limits.max_call_s), (CheckChannel(),)
         case Deadline.CALL:
             if not call.flow_over:
                 call = lose(call, CUT_BY["ALLOTTED_TIMEOUT"])

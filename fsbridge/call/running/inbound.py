@@ -9,16 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import orjson
 import structlog
 
 from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.lifecycle.arrivals import InboundCall, find_entry, read, recognise
+from fsbridge.call.lifecycle.belonging import ORG, SESSION, listed
 from fsbridge.call.running.runner import CallRunner
 from fsbridge.call.running.service import CallService
 from fsbridge.call.running.switch import Placement, Switch
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.commands import kill
+from fsbridge.esl.dialstring import LIMIT_GRACE_S, limit_command
 from fsbridge.esl.errors import CommandTimeout, EslError
 from fsbridge.esl.events import Event
 from fsbridge.logs import mask_number
@@ -106,6 +107,7 @@ class InboundService:
         calls = self.calls
         call = self._record(node, arrival, entry)
         runner = CallRunner(call, Placement(None, arrival.caller, 0, None), Switch(node), calls.parts)
+        runner.originated_in_epoch = node.epoch
         # Registered before the claim: the channel's events may come before the claim's reply.
         calls.registry.add(runner)
         try:
@@ -149,12 +151,15 @@ class InboundService:
         )
 
     def _claim(self, node: Node, call: Call) -> str | None:
-        """Write the call's identity onto its channel; why that failed, if it did. Raises FlowError, EslError."""
+        """Write the call's identity onto its channel, and have the node bound its length, whatever becomes of us.
+
+        Why that failed, if it did. Raises FlowError, EslError.
+        """
         self.calls.flows.find(call.org_id, call.flow_id)
         identity = {
             "fsbridge_node": node.name,
-            "fsbridge_session": call.session_id,
-            "fsbridge_org": call.org_id,
+            SESSION: call.session_id,
+            ORG: call.org_id,
             "fsbridge_flow": call.flow_id,
         }
         written = ";".join(f"{name}={value}" for name, value in identity.items())
@@ -163,6 +168,8 @@ class InboundService:
             reply = node.api(claim)
         except CommandTimeout:
             reply = node.api(claim)  # the same again does no harm, and says whether the caller is still there
+        if reply.startswith("+OK"):
+            reply = node.api(limit_command(call.channel, self.calls.settings.dialing.max_call_s + LIMIT_GRACE_S))
         return None if reply.startswith("+OK") else reply.strip()[:200]
 
     def _refuse(self, node: Node, arrival: InboundCall, cause: str, reason: str) -> None:
@@ -185,12 +192,4 @@ class InboundService:
 
 def _parked(reply: str) -> list[ChannelUuid]:
     """The inbound channels in park that `show channels as json` lists; none for a reply that is not understood."""
-    try:
-        rows = orjson.loads(reply).get("rows", [])
-        return [
-            ChannelUuid(str(row["uuid"]))
-            for row in rows
-            if row.get("direction") == "inbound" and row.get("application") == "park"
-        ]
-    except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
-        return []
+    return [row.channel for row in listed(reply) or () if row.inbound and row.application == "park"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fsbridge.call.running.runner import CallRunner
 from fsbridge.esl.events import Event
-from fsbridge.model.ids import SessionId
+from fsbridge.model.ids import ChannelUuid, SessionId
 
 
 class CallRegistry:
@@ -34,6 +34,10 @@ class CallRegistry:
     def find(self, session_id: SessionId) -> CallRunner | None:
         """The live call of that session."""
         return self._by_session.get(session_id)
+
+    def of_channel(self, channel: ChannelUuid) -> CallRunner | None:
+        """The live call whose channel it is."""
+        return self._by_channel.get(channel)
 
     def on_event(self, event: Event) -> None:
         """Hand a channel's event to its call; events of channels that are not ours go nowhere."""

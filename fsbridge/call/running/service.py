@@ -18,6 +18,7 @@ from fsbridge.call.lifecycle import inputs as i
 from fsbridge.call.running import sound
 from fsbridge.call.running.registry import CallRegistry
 from fsbridge.call.running.runner import CallRunner, Parts
+from fsbridge.call.running.sweep import Sweep
 from fsbridge.call.running.switch import Placement, Switch
 from fsbridge.clock import Clock
 from fsbridge.dialing.trunks import Route, choose, media_patience
@@ -58,6 +59,7 @@ class CallService:
     workers: WorkerPool
     flows: FlowLibrary
     parts: Parts
+    sweep: Sweep
     render_metrics: Callable[[], bytes]
     draining: bool = False
 
@@ -101,7 +103,8 @@ class CallService:
         )
         endpoint = self._endpoint(request, route, node)
         ring_s, keep_s = self.settings.dialing.ring_timeout_s, self.settings.amd.keep_audio_s
-        placement = Placement(endpoint, request.caller_id, ring_s, tap, keep_s, media_patience(self.settings))
+        media, max_s = media_patience(self.settings), self.settings.dialing.max_call_s
+        placement = Placement(endpoint, request.caller_id, ring_s, tap, keep_s, media, max_s)
         runner = CallRunner(call, placement, Switch(node), self.parts)
         self.registry.add(runner)
         runner.post(i.Unplaceable(unplaceable) if unplaceable else i.Begin())
@@ -171,7 +174,8 @@ class CallService:
         """End what an earlier run of the service left unfinished; returns how many calls there were.
 
         A flow's place in its document does not outlive the process, so such a call cannot be continued: its
-        channel, if it still exists, is hung up, and the record gets the end that fits how far it had come.
+        channel, if it still exists, is hung up, and the record gets the end that fits how far it had come. A channel
+        that a flow had given away is the dialplan's: its call is only watched to its end, as it was before.
         """
         left = self.store.unfinished()
         for call in left:
@@ -179,19 +183,24 @@ class CallService:
             node = self.pool.get(call.node)
             runner = CallRunner(call, Placement(None, None, 0, None), Switch(node), self.parts)
             self.registry.add(runner)
-            runner.post(i.StopAsked("the service was restarted during the call"))
+            if not call.handed_over:
+                runner.post(i.StopAsked("the service was restarted during the call"))
             self.parts.supervisor.spawn("call", self._run, runner)
         if left:
             log.warning("unfinished_calls_settled", calls=len(left))
         return len(left)
 
     def drain(self, timeout_s: float) -> int:
-        """Take no new calls, wait for the live ones, end those that outlast the wait; returns how many did."""
+        """Take no new calls, wait for the live ones, end those that outlast the wait; returns how many did.
+
+        Those whose channels were given away are left alone, and taken up again by the next run.
+        """
         self.draining = True
         until = self.clock.monotonic() + timeout_s
         for runner in self.registry.all():
-            runner.done.wait(max(0.0, until - self.clock.monotonic()))
-        late = self.registry.all()
+            if not runner.call.handed_over:
+                runner.done.wait(max(0.0, until - self.clock.monotonic()))
+        late = [runner for runner in self.registry.all() if not runner.call.handed_over]
         for runner in late:
             runner.post(i.StopAsked("the service was stopped"))
         for runner in late:
@@ -206,7 +215,8 @@ class CallService:
             self.let_go(runner.call)
 
     def let_go(self, call: Call) -> None:
-        """A call has left the registry: what its end says of its node is looked into."""
+        """A call has left the registry: its channel, and what its end says of its node, are looked into."""
+        self.sweep.let_go(call)
         node = self.pool.get(call.node)
         if node is not None and call.hangup is not None:
             node.doubt(call.hangup.cause)

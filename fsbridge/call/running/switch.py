@@ -7,14 +7,25 @@ lifecycle has nothing to learn from the failure.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 from fsbridge.amd import fork
 from fsbridge.call.lifecycle import inputs as i
+from fsbridge.call.lifecycle.belonging import LEFT
 from fsbridge.call.lifecycle.translate import KEPT, alive, read_kept
 from fsbridge.esl.commands import kill
-from fsbridge.esl.dialstring import PATIENCE, DialStringError, Endpoint, MediaPatience, OriginatePlan, Tap, originate
-from fsbridge.esl.errors import CommandError, CommandFailed, EslConnectionLost, EslError
+from fsbridge.esl.dialstring import (
+    LIMIT_GRACE_S,
+    PATIENCE,
+    DialStringError,
+    Endpoint,
+    MediaPatience,
+    OriginatePlan,
+    Tap,
+    originate,
+)
+from fsbridge.esl.errors import CommandError, CommandFailed, CommandTimeout, EslConnectionLost, EslError, EslNotSent
 from fsbridge.flow.interpreter.actions import OpenStream
 from fsbridge.model.call import Call
 from fsbridge.model.ids import ActionId, ChannelUuid, new_uuid
@@ -34,7 +45,8 @@ RETURN_S = 5.0
 class Placement:
     """How a call is dialled: the endpoint, who it seems to come from, how long it rings, what listens.
 
-    The tap is left on for `keep_s` seconds of the answer when these are to be kept, judged or not.
+    The tap is left on for `keep_s` seconds of the answer when these are to be kept, judged or not. `max_s` is how long
+    the call may last; the switch itself ends it a little later, should we be gone.
     """
 
     endpoint: Endpoint | None
@@ -43,6 +55,7 @@ class Placement:
     tap: Tap | None
     keep_s: float = 0.0
     media: MediaPatience = PATIENCE
+    max_s: int | None = None
 
 
 class Switch:
@@ -50,6 +63,7 @@ class Switch:
 
     def __init__(self, node: Node | None) -> None:
         self._node = node
+        self._given_away = False
 
     @property
     def epoch(self) -> int:
@@ -73,6 +87,7 @@ class Switch:
             caller_id=placement.caller_id,
             media=placement.media,
             tap=placement.tap,
+            max_s=placement.max_s + LIMIT_GRACE_S if placement.max_s is not None else None,
         )
         patience = placement.ring_timeout_s + JOB_GRACE_S
         try:
@@ -85,6 +100,7 @@ class Switch:
 
     def kill(self, channel: str, cause: str) -> i.Input | None:
         """Hang a channel up; an answer only if the node does not know it (any more)."""
+        self._take_back(channel)
         reply = self._reach().command(kill(channel, cause))
         return self.look(ChannelUuid(channel)) if reply.startswith("-ERR No such channel") else None
 
@@ -136,7 +152,17 @@ class Switch:
         engine = _tts_engine(app, arg)
         if engine is not None and not node.has_module(f"mod_{engine}"):
             raise CommandFailed(app, f"the node has no text-to-speech engine {engine!r} (mod_{engine} is not loaded)")
-        node.execute(channel, action_id, app, arg)
+        if app == "transfer":
+            self._give_away(channel)
+        else:
+            self._take_back(channel)
+        try:
+            node.execute(channel, action_id, app, arg)
+        except EslNotSent:
+            # Lost between the look and the command, which had no effect.
+            if not node.wait_connected(RETURN_S):
+                raise
+            node.execute(channel, action_id, app, arg)
 
     def answer(self, channel: ChannelUuid) -> None:
         """Answer a call that came in (tests/traces inbound_call_parked)."""
@@ -165,6 +191,21 @@ class Switch:
     def stop_bot(self, channel: ChannelUuid) -> None:
         """End the bot's fork."""
         self._reach().api(fork.stop_command(channel, fork.BOT_NAME))
+
+    def _give_away(self, channel: ChannelUuid) -> None:
+        """The node's dialplan has the channel from now on: whoever comes after us does not hang it up, nor does the
+        switch itself when a call of ours would be over. Before the transfer: afterwards it may be too late."""
+        self._given_away = True
+        for command in (f"uuid_setvar {channel} {LEFT} true", f"sched_del {channel}"):
+            with contextlib.suppress(CommandTimeout):
+                self._reach().api(command)
+
+    def _take_back(self, channel: str) -> None:
+        """A transfer came to nothing, and the channel is ours after all."""
+        if self._given_away:
+            self._given_away = False
+            with contextlib.suppress(CommandTimeout):
+                self._reach().api(f"uuid_setvar {channel} {LEFT}")
 
     def _reach(self) -> Node:
         if self._node is None:

@@ -21,6 +21,7 @@ from fsbridge.esl.dialstring import (
     OriginatePlan,
     SipUriEndpoint,
     Tap,
+    limit_command,
     originate,
 )
 from fsbridge.model.ids import ChannelUuid, FlowId, OrgId, SessionId
@@ -60,14 +61,15 @@ IDENTITY = [
 
 
 def test_the_exact_string() -> None:
-    plan = replace(PLAN, tap=TAP)
+    plan = replace(PLAN, tap=TAP, max_s=3_630)
     assert originate(plan) == (
         f"originate {{^^;origination_uuid={CHANNEL};ignore_early_media=true;originate_timeout=31;"
         "outbound_redirect_fatal=true;rtp_timeout_sec=120;rtp_hold_timeout_sec=1800;"
         f"fsbridge_session={SESSION};fsbridge_org={ORG};fsbridge_flow={FLOW};fsbridge_node=fs1;"
         "origination_caller_id_number=+15550100100;origination_caller_id_name=+15550100100;"
         f"api_on_answer='uuid_audio_fork {CHANNEL} start ws://127.0.0.1:9200/amd mono 8k fsbridge_amd "
-        "eyJtb2RlIjoiZmFzdCJ9'}sofia/gateway/carrier/+15551234567 &park()"
+        f"eyJtb2RlIjoiZmFzdCJ9';api_on_answer_limit='sched_hangup +3630 {CHANNEL} ALLOTTED_TIMEOUT'}}"
+        "sofia/gateway/carrier/+15551234567 &park()"
     )
 
 
@@ -216,6 +218,10 @@ def check(plan: OriginatePlan) -> Reading | None:
         words = dict(reading.variables)["api_on_answer"].split(" ")
         asked = ["uuid_audio_fork", plan.channel, "start", plan.tap.ws_url, "mono", "8k", plan.tap.bugname]
         assert words == asked + ([plan.tap.metadata] if plan.tap.metadata else [])
+    if plan.max_s is not None:
+        expected.append("api_on_answer_limit")
+        asked = ["sched_hangup", f"+{plan.max_s}", plan.channel, "ALLOTTED_TIMEOUT"]
+        assert dict(reading.variables)["api_on_answer_limit"].split(" ") == asked
     assert names == expected
     assert len(reading.legs) == 1
     assert reading.legs[0][0] == "sofia"
@@ -307,6 +313,7 @@ PLANS = st.builds(
     caller_id=near("+15550100100", "100", ANONYMOUS),
     media=st.builds(MediaPatience, st.sampled_from([0, 60]) | st.integers(-1, 90_000), st.sampled_from([0, 900])),
     tap=TAPS,
+    max_s=st.sampled_from([None, 1, 3_630]) | st.integers(-1, 200_000),
 )
 
 
@@ -442,6 +449,10 @@ def test_sip_uris_that_are_refused(uri: str) -> None:
         ({"ring_timeout_s": 601}, "ring timeout"),
         ({"ring_timeout_s": True}, "ring timeout"),
         ({"ring_timeout_s": 1.5}, "ring timeout"),
+        ({"max_s": 0}, "limit"),
+        ({"max_s": 100_001}, "limit"),
+        ({"max_s": True}, "limit"),
+        ({"max_s": "+30 x"}, "limit"),
         ({"endpoint": GatewayEndpoint("a/b", "1")}, "gateway"),
         ({"endpoint": GatewayEndpoint("a", "")}, "number"),
         ({"endpoint": SipUriEndpoint("x y", "sip:a@b")}, "profile"),
@@ -455,6 +466,12 @@ def test_sip_uris_that_are_refused(uri: str) -> None:
 def test_a_refusal_names_the_part(changes: dict[str, Any], part: str) -> None:
     with pytest.raises(DialStringError, match=f"^{part}: "):
         originate(replace(PLAN, **changes))
+
+
+def test_the_bound_of_a_channel_that_is_there_already() -> None:
+    assert limit_command(CHANNEL, 60) == f"sched_hangup +60 {CHANNEL} ALLOTTED_TIMEOUT"
+    with pytest.raises(DialStringError, match=r"^channel: "):
+        limit_command(f"{CHANNEL} x", 60)
 
 
 def test_a_refusal_does_not_repeat_a_long_input() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fsbridge.call.lifecycle.translate import SUBSCRIBED
@@ -20,6 +20,7 @@ from fsbridge.esl.events import (
     Message,
     RudeRejection,
     UnknownFrame,
+    Unreadable,
     decode,
     read_dump,
 )
@@ -146,10 +147,48 @@ def test_invalid_utf8_becomes_the_replacement_character() -> None:
     assert plain(b"Event-Name: X\nname: a%ffb\xff").headers["name"] == "a\ufffdb\ufffd"
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b'"text"', b"{", b'{"a":"\\ud800"}', b"[" * 5_000])
-def test_json_that_is_no_object_is_passed_over(data: bytes) -> None:
-    assert isinstance(as_json(data), UnknownFrame)
+CHANNEL = "d7f3cae4-6f18-4ab2-8619-43da909380f4"
+CONTROL = bytes(range(0x20))
+NOISE = st.binary(min_size=1, max_size=12).filter(lambda noise: not {*b'"\\\\'} & {*noise})
+"""Any bytes but those that end a JSON string or begin an escape."""
+
+
+@settings(deadline=None)
+@given(noise=NOISE, headers=st.dictionaries(st.text(min_size=1), st.text(), max_size=5), body=st.text())
+@example(noise=CONTROL, headers={}, body="")
+@example(noise=b"\x00\x1f\x7f\xff\xfe\xed\xa0\x80", headers={"é": "\u2028"}, body="-ERR USER_BUSY\n")
+def test_raw_bytes_in_one_value_cost_no_event(noise: bytes, headers: dict[str, str], body: str) -> None:
+    """A channel variable may hold anything, and FreeSWITCH writes it as it is. All other values stay what they are."""
+    known = {**headers, "Event-Name": "CHANNEL_HANGUP_COMPLETE", "Unique-ID": CHANNEL, "_body": body}
+    known.pop("variable_odd", None)
+    data = orjson.dumps({**known, "variable_odd": "<>"}).replace(b'"<>"}', b'"<' + noise + b'>"}')
+    event = as_json(data)
+    assert isinstance(event, Event)
+    assert (event.name, event.unique_id, event.body) == ("CHANNEL_HANGUP_COMPLETE", CHANNEL, body)
+    assert {name: event.headers[name] for name in headers if name in known and name != "_body"} == {
+        name: known[name] for name in headers if name in known and name != "_body"
+    }
+    odd = event.headers["variable_odd"]
+    assert odd == "<" + noise.decode("utf-8", "replace") + ">"
+    odd.encode()
+
+
+def test_half_a_character_becomes_the_replacement_character() -> None:
+    event = as_json(b'{"Event-Name":"X","a":"\\ud83d\\ude00","b":"1\\ud83d2","\\udc00":["\\udfff"],"_body":"\\ud800"}')
+    assert isinstance(event, Event)
+    assert event.headers["a"] == "\U0001f600"
+    assert (event.headers["b"], event.headers["\ufffd"], event.body) == ("1\ufffd2", "ARRAY::\ufffd", "\ufffd")
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'"text"', b"{", b'{"a":"\\x"}', b"[" * 200_000, b'{"a":' * 200_000])
+def test_json_that_is_no_object_is_an_event_that_cannot_be_read(data: bytes) -> None:
+    assert as_json(data) == Unreadable(None)
     assert read_dump(data.decode()) is None
+
+
+def test_an_event_that_cannot_be_read_may_still_name_its_channel() -> None:
+    data = b'{"Event-Name":"CHANNEL_HANGUP","Unique-ID":"%s","variable_a":"x"y"}' % CHANNEL.encode()
+    assert as_json(data) == Unreadable(CHANNEL)
 
 
 def test_notices_and_the_unknown() -> None:

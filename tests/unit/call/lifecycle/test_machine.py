@@ -363,6 +363,16 @@ def test_a_transferred_call_lives_on_until_its_hang_up() -> None:
     assert (call.status, notices(effects)) == (Status.COMPLETED, [Notice.COMPLETED])
 
 
+def test_a_transferred_call_may_last_and_is_only_looked_after() -> None:
+    """The longest that a call of ours may last is nothing to the dialplan."""
+    call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", True), i.FlowEnded(i.FlowResult.LEFT))
+    assert call.handed_over
+    for _ in range(3):
+        call, effects = play(call, i.DeadlinePassed(Deadline.CALL), at=LIMITS.max_call_s)
+        assert (effects, call.handed_over) == ([CheckChannel()], True)
+        assert Deadline.CALL in call.deadlines
+
+
 def test_a_call_that_came_in_is_answered_and_talked_to() -> None:
     call, effects = play(a_call(inbound=True), i.Begin())
     assert effects == [AnswerChannel()]

@@ -94,7 +94,10 @@ def disturbed(draw: Any) -> list[i.Input]:
 
 
 def run_to_the_end(call: Call, events: list[i.Input]) -> tuple[Call, list[Effect]]:
-    """Feed the events, then only let time pass, as the runner does when nothing comes any more."""
+    """Feed the events, then only let time pass, as the runner does when nothing comes any more.
+
+    A channel that was given away may last as long as it likes; looked after, it turns out to be gone.
+    """
     now, effects = 0.0, []
     for event in [*events, *(() if call.phase is not Phase.QUEUED else (i.Begin(),))]:
         now += 0.05
@@ -107,6 +110,9 @@ def run_to_the_end(call: Call, events: list[i.Input]) -> tuple[Call, list[Effect
         now = max(now, waits[1])
         call, made = step(call, i.DeadlinePassed(waits[0]), Moment(now, 1_000.0 + now), LIMITS)
         effects += made
+        if call.handed_over:
+            call, made = step(call, i.ChannelGone(), Moment(now, 1_000.0 + now), LIMITS)
+            effects += made
     return call, effects
 
 
@@ -148,7 +154,8 @@ def test_an_open_call_always_waits_for_something(call: Call, events: list[i.Inpu
         call, effects = step(call, event, Moment(number / 10, 1_000.0), LIMITS)
         if not call.ended:
             assert call.deadlines, f"{call.phase} waits for nothing after {event}"
-            assert call.live.driven or call.phase is not Phase.IN_FLOW or Deadline.PARK in call.deadlines
+            held = call.live.driven or call.phase is not Phase.IN_FLOW or Deadline.PARK in call.deadlines
+            assert held or call.handed_over
         for effect in effects:
             assert not (isinstance(effect, StartFlow) and call.phase is not Phase.IN_FLOW)
             assert not (isinstance(effect, Kill) and effect.channel is None and call.phase is not Phase.HANGING_UP)
