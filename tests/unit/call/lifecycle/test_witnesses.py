@@ -92,12 +92,17 @@ def test_no_single_event_is_needed(name: str, number: int) -> None:
         same_talk(done.call, whole.call)
 
 
-@pytest.mark.parametrize("witness", ENDED_BY)
-@pytest.mark.parametrize(("name", "number"), CALLS)
+WITNESSES = [
+    (name, number, witness)
+    for name, number in CALLS
+    for witness in ENDED_BY
+    if recorded(name)[number].find(witness) is not None
+]
+
+
+@pytest.mark.parametrize(("name", "number", "witness"), WITNESSES)
 def test_any_event_of_the_end_is_enough_for_its_cause_and_its_time(name: str, number: int, witness: str) -> None:
     truth = recorded(name)[number]
-    if truth.find(witness) is None:
-        pytest.skip("there was no such event")
     whole = replay(truth, a_call(), truth=truth)
     others = [other for other in (*ENDED_BY, "CHANNEL_EXECUTE_COMPLETE", "CUSTOM") if other != witness]
     done = replay(truth.without(lambda _, event: event.name in others), a_call(), truth=truth)
@@ -127,8 +132,7 @@ def test_what_the_node_kept_is_enough(name: str, number: int) -> None:
     """The socket was away from the answer, or the beginning, to the end: mod_hash knows the cause and the status."""
     truth = recorded(name)[number]
     cut = truth.when("CHANNEL_ANSWER") or truth.when("CHANNEL_CREATE")
-    if cut is None:
-        pytest.skip("there was no channel")
+    assert cut is not None
     whole = replay(truth, a_call(), truth=truth)
     deaf = replace(truth, events=[(at, event) for at, event in truth.events if at <= cut and event.name != "CUSTOM"])
     done = replay(deaf, a_call(), truth=truth)
