@@ -241,7 +241,7 @@ class Service:
         timer = self._lost_timers.pop(node.name, None)
         if timer is not None:
             timer.kill(block=False)
-        reconcile.after_reconnect(node.name, node.epoch, self.registry)
+        reconcile.after_reconnect(node, self.registry)
         self.sweep.after_reconnect(node.name)
         if self.settings.inbound:
             self.supervisor.spawn("inbound.after_reconnect", self.inbound.after_reconnect, node)

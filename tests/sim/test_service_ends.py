@@ -170,7 +170,7 @@ def test_a_node_that_was_killed_and_is_back_has_cut_the_flow(tmp_path: Path, flo
         simulator.start()
         resource = stack.ended(session_id)
         assert (resource["status"], resource["failureReason"]) == ("Failed", "flow_error"), resource
-        assert "node sim knows nothing of the channel any more" in resource["failureDetail"]
+        assert "node sim was started anew" in resource["failureDetail"]
 
 
 def test_a_node_that_is_gone_for_good_has_cut_the_flow(tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from fsbridge.amd import policy
 from fsbridge.esl.causes import classify, is_redirection
 from fsbridge.model.call import Call
 from fsbridge.model.outcome import FailureReason, HangupInfo
-from fsbridge.model.status import Phase
 
 CUT_BY = {
     "SYSTEM_SHUTDOWN": "FreeSWITCH on node {node} was shut down",
@@ -66,7 +65,7 @@ def unanswered(call: Call, info: HangupInfo) -> FailureReason:
 
 def lose(call: Call, detail: str) -> Call:
     """The failure of a call that we lose hold of, by how far it had come; a flow that had ended has not failed."""
-    if call.flow_over and call.phase is Phase.HANGING_UP:
+    if call.flow_over:
         return call
     if call.answered_at is None:
         return fail(call, FailureReason.TRUNK_UNAVAILABLE, detail)

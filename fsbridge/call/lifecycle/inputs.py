@@ -187,7 +187,9 @@ class NodeBack:
 
 @dataclass(frozen=True, slots=True)
 class NodeLost:
-    """The node has been away for longer than a call can be kept open."""
+    """The node has been away for longer than a call can be kept open; or it is another one, as `detail` says then."""
+
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

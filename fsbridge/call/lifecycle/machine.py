@@ -278,8 +278,8 @@ def _node_back(call: Call, _: i.NodeBack, now: Moment, limits: Limits) -> Step:
     return (live(call, away=False), ()) if call.live.away else (call, ())
 
 
-def _node_lost(call: Call, _: i.NodeLost, now: Moment, limits: Limits) -> Step:
-    return end(lose(call, f"node {call.node} has not come back"), now)
+def _node_lost(call: Call, event: i.NodeLost, now: Moment, limits: Limits) -> Step:
+    return end(lose(call, event.detail or f"node {call.node} has not come back"), now)
 
 
 def _stop_asked(call: Call, event: i.StopAsked, now: Moment, limits: Limits) -> Step:

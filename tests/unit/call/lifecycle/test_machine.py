@@ -363,6 +363,17 @@ def test_a_transferred_call_lives_on_until_its_hang_up() -> None:
     assert (call.status, notices(effects)) == (Status.COMPLETED, [Notice.COMPLETED])
 
 
+def test_a_transferred_call_whose_node_is_lost_had_come_to_its_flows_end() -> None:
+    call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", True), i.FlowEnded(i.FlowResult.LEFT))
+    call, _ = play(call, i.NodeLost(), at=60.0)
+    assert (call.status, call.failure) == (Status.COMPLETED, None)
+
+
+def test_a_node_that_is_another_one_says_so() -> None:
+    call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", False), i.NodeLost("node a was started anew"))
+    assert (call.failure, call.failure_detail) == (FailureReason.FLOW_ERROR, "node a was started anew")
+
+
 def test_a_transferred_call_may_last_and_is_only_looked_after() -> None:
     """The longest that a call of ours may last is nothing to the dialplan."""
     call, _ = play(a_call(), *ANSWERED, i.FlowBegan("v1", True), i.FlowEnded(i.FlowResult.LEFT))
