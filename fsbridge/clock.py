@@ -1,4 +1,8 @@
-"""Where time comes from. Deadlines use `monotonic`, timestamps use `wall`; nobody else reads a clock."""
+"""Where time comes from; nobody else reads a clock.
+
+Spans, pauses and deadlines are made of `monotonic`. `wall` is for moments that people read or that outlive the process:
+it may be set by an hour at any time, so the difference of two of its readings is no span.
+"""
 
 from __future__ import annotations
 

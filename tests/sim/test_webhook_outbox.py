@@ -19,6 +19,7 @@ from fsbridge.webhook import outbox as module
 from fsbridge.webhook.delivery import Result
 from fsbridge.webhook.outbox import remove_former_queue
 from fsbridge.webhook.payload import deliveries
+from fsbridge.webhook.schedule import Shares
 from fsbridge.webhook.signing import verify
 from tests.sim.webhook_service import FAST, Service
 from tests.unit.webhook.helpers import (
@@ -176,6 +177,20 @@ def test_a_start_takes_up_more_than_a_page(
     second = start()
     until(second.settled, "nothing owed")
     assert len({got.body for got in hook.got}) == len(hook.got) == 10
+
+
+def test_what_is_too_much_to_keep_in_mind_is_left_to_the_store_and_delivered_all_the_same(
+    start: Start, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "shares_of", lambda workers: Shares(total=2, org=2, host=2, own=1, known=3))
+    monkeypatch.setattr(module, "SWEEP_S", 0.02)
+    service = start()
+    hook.script += [reply("500 Oops")] * 4
+    for _ in range(12):
+        service.tell(failed(webhook_call(hook.url)), Notice.FAILED)
+    assert len(service.outbox._schedule) <= 3
+    until(lambda: service.count("delivered") == 12, "all of them", 20)
+    until(service.settled, "nothing owed")
 
 
 def test_the_files_of_a_former_queue_are_cleared_away(tmp_path: Path) -> None:
