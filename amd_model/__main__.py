@@ -73,6 +73,12 @@ def _serve_arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--words-language", action="append", default=[], help="languages to think of (default: any)")
     parser.add_argument("--words-budget", type=float, default=0.5, help="the share of one core that it may take")
+    parser.add_argument(
+        "--handshakes-per-address",
+        type=_in_range(1, 1_024),
+        default=512,
+        help="connections of one address that are no streams yet (default %(default)s of 1024 in all)",
+    )
     parser.add_argument("--log-json", action="store_true", help="log JSON lines instead of key=value")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="what is worth a line")
     parser.add_argument("--supervised", action="store_true", help="drain when standard input ends: the parent is gone")
@@ -105,14 +111,15 @@ def _serve(options: argparse.Namespace) -> int:
     _keep_freed_memory()
     try:
         settings = ServeSettings(
-            options.host,
-            options.port,
-            options.capacity,
-            options.drain_s,
-            options.keep_dir,
-            _words(options.words),
-            tuple(options.words_language),
-            options.words_budget,
+            host=options.host,
+            port=options.port,
+            capacity=options.capacity,
+            drain_s=options.drain_s,
+            keep_dir=options.keep_dir,
+            handshakes_per_address=options.handshakes_per_address,
+            words=_words(options.words),
+            words_languages=tuple(options.words_language),
+            words_budget=options.words_budget,
         )
         model = checkpoint.load(options.weights)
         load_shadow = None if options.shadow is None else partial(checkpoint.load, options.shadow)

@@ -18,7 +18,8 @@ SUBPROTOCOL = "audio.drachtio.org"
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,2048}) HTTP/1\.[01]")
+_REQUEST_LINE = re.compile(r"([A-Z]{1,16}) (\S{1,2048}) HTTP/(1\.[01])")
+_ABSOLUTE = re.compile(r"(?:https?|wss?)://[^/?#]+([/?]?.*)", re.IGNORECASE)
 
 
 class Refusal(Exception):
@@ -32,11 +33,20 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """An HTTP request head; header names in lower case, repeated headers joined with a comma (RFC 9110 §5.3)."""
+    """An HTTP request head; header names in lower case, repeated headers joined with a comma (RFC 9110 §5.3).
+
+    `target` is the path, and the query if there is one, also of a target in absolute form (RFC 9112 §3.2.2).
+    """
 
     method: str
-    path: str
+    target: str
     headers: dict[str, str] = field(default_factory=dict)
+    version: str = "1.1"
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
 
     def tokens(self, name: str) -> list[str]:
         """A comma-separated header as a list, spaces removed."""
@@ -64,7 +74,15 @@ def parse_request(data: bytes) -> tuple[Request, bytes] | None:
             raise Refusal(HTTPStatus.BAD_REQUEST, "malformed header line")
         name, value = name.lower(), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return Request(match[1], match[2], headers), data[end + 4 :]
+    return Request(match[1], _origin(match[2]), headers, match[3]), data[end + 4 :]
+
+
+def _origin(target: str) -> str:
+    """A target in origin form."""
+    match = _ABSOLUTE.fullmatch(target)
+    if match is None:
+        return target
+    return match[1] if match[1].startswith("/") else f"/{match[1]}"
 
 
 def wants_upgrade(request: Request) -> bool:
@@ -78,6 +96,10 @@ def upgrade(request: Request) -> bytes:
     Any path, and any or no Host are accepted: mod_audio_fork sends Host without the port. The sub-protocol is
     echoed when it was offered; a client that offers none gets none.
     """
+    if request.version != "1.1":
+        raise Refusal(
+            HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, f"a WebSocket opens with HTTP/1.1, not with HTTP/{request.version}"
+        )
     if request.method != "GET":
         raise Refusal(HTTPStatus.METHOD_NOT_ALLOWED, "a WebSocket opens with GET", (("Allow", "GET"),))
     upgrades = [token.lower() for token in request.tokens("upgrade")]

@@ -29,7 +29,7 @@ from amd_model.detector.checkpoint import CheckpointError, LoadedModel
 from amd_model.worker import frames
 from amd_model.worker.batch import Analysis, BatchEngine
 from amd_model.worker.desk import Desk, command
-from amd_model.worker.door import MAX_HANDSHAKES, Door, allow_files
+from amd_model.worker.door import HANDSHAKES_PER_ADDRESS, MAX_HANDSHAKES, Door, allow_files
 from amd_model.worker.handshake import Request, http_response
 from amd_model.worker.keep import Keeper
 from amd_model.worker.metrics import Metrics
@@ -48,8 +48,10 @@ log = structlog.get_logger(__name__)
 class ServeSettings:
     """How one worker runs; `capacity` is the number of streams under analysis at once.
 
-    `keep_dir` is where recordings go that calls ask for; None makes none. `words` is the folder of a recogniser that
-    reads what is said, thinking of `words_languages` only, if any, for at most `words_budget` of one core.
+    `handshakes_per_address` bounds the connections from one address that are no streams yet: a node opens as many at
+    once as calls are answered in a moment. `keep_dir` is where recordings go that calls ask for; None makes none.
+    `words` is the folder of a recogniser that reads what is said, thinking of `words_languages` only, if any, for at
+    most `words_budget` of one core.
     """
 
     host: str = "127.0.0.1"
@@ -60,6 +62,7 @@ class ServeSettings:
     words: Path | None = None
     words_languages: tuple[str, ...] = ()
     words_budget: float = 0.5
+    handshakes_per_address: int = HANDSHAKES_PER_ADDRESS
 
 
 class _Place:
@@ -104,7 +107,7 @@ class AmdServer:
         self._keeper = Keeper(settings.keep_dir, self.metrics.recordings)
         self._sweep = Sweep(self.metrics, clock, self._keeper, self._desk)
         self._timetable = Timetable(clock())
-        self._door = Door(self, self.metrics)
+        self._door = Door(self, self.metrics, settings.handshakes_per_address, clock)
         self._tasks = Group()
         self._drain_until: float | None = None
         self.max_sockets = allow_files(self._capacity * (1 + SPARE_SOCKETS) + MAX_HANDSHAKES) - MAX_HANDSHAKES
@@ -194,7 +197,8 @@ class AmdServer:
         self._tasks.spawn(self._watch_parent, fd)
 
     def health(self) -> dict[str, object]:
-        """What GET /healthz says; `accepting` is False when a new stream would be refused."""
+        """What GET /healthz says; `accepting` is False when a new stream would be refused, `refusing` says why."""
+        refusal = self._refusal()
         return {
             "streams": self._sweep.active,
             "capacity": self._capacity,
@@ -202,7 +206,8 @@ class AmdServer:
             "lag_ms": round(self._timetable.lag_s * 1000, 1),
             "busy": round(min(self._timetable.busy, 1.0), 3),
             "draining": self._drain_until is not None,
-            "accepting": self._refusal() is None,
+            "accepting": refusal is None,
+            "refusing": refusal or "",
             "words": "off" if self._desk is None else "ready" if self._desk.ready else "starting",
         }
 
@@ -241,16 +246,18 @@ class AmdServer:
     def reserve(self, request: Request) -> _Place | str:
         """A place for a new stream, or one word on why there is none."""
         reason = self._refusal()
+        if not reason and self._sweep.active >= self._capacity:
+            self._sweep.make_room()
         analysis = None if reason else self._engine.open()
         if analysis is None:
             return reason or "full"
-        return _Place(self._sweep, self._engine, analysis, request.path.partition("?")[0][:MAX_NAME])
+        return _Place(self._sweep, self._engine, analysis, request.path[:MAX_NAME])
 
     def page(self, request: Request) -> bytes:
         """The answer to a plain HTTP request."""
         if request.method != "GET":
             return http_response(HTTPStatus.METHOD_NOT_ALLOWED, "only GET\n", headers=(("Allow", "GET"),))
-        path = request.path.partition("?")[0]
+        path = request.path
         if path == "/healthz":
             status = HTTPStatus.OK if self._drain_until is None else HTTPStatus.SERVICE_UNAVAILABLE
             return http_response(status, json.dumps(self.health()) + "\n", "application/json")
@@ -267,7 +274,7 @@ class AmdServer:
         """Why a new stream is refused now; None when it is welcome."""
         if self._drain_until is not None:
             return "draining"
-        if self._sweep.active >= self._capacity:
+        if self._sweep.active >= self._capacity and not self._sweep.has_slack():
             return "full"
         if self._sweep.active + self._sweep.draining >= self.max_sockets:
             return "sockets"

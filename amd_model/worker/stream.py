@@ -33,6 +33,10 @@ MAX_PENDING_BYTES = 32_000
 MAX_OUTGOING_BYTES = 16_384
 IDLE_S = 30.0
 """Audio flows all the time, silence included; nothing for this long means that the other side is gone."""
+MUTE_S = 5.0
+"""It flows from the first moment on: a stream without any after so long is no tap."""
+MUTE_YIELDS_S, QUIET_YIELDS_S = 1.0, 3.0
+"""So long without any audio, or without more, and a stream's place may be given to another."""
 ANALYSIS_S = 300.0
 """Longest wall time a stream may hold its place; the longest timeouts a call can ask for end before it.
 One that listens on may hold it for as much longer as its options say."""
@@ -69,6 +73,8 @@ class Stream:
     __slots__ = (
         "_around",
         "_limit_s",
+        "_look_at",
+        "_missed_at",
         "_opened_at",
         "_outgoing",
         "_waits_for_metadata",
@@ -93,9 +99,10 @@ class Stream:
         self.recording: Recording | None = None
         self.misses = 0
         self.closing_until: float | None = None
-        self.heard_at = self._opened_at = around.clock()
+        self.heard_at = self._opened_at = self._missed_at = around.clock()
         self._outgoing = b""
         self._limit_s = ANALYSIS_S
+        self._look_at = self._opened_at + min(MUTE_S, self._limit_s)
         self._waits_for_metadata = True
 
     # --- reading -------------------------------------------------------------------------------------------------
@@ -126,13 +133,42 @@ class Stream:
 
     def missed(self, now: float) -> None:
         """Nothing was there."""
+        self._missed_at = now
         if now - self.heard_at > IDLE_S:
             self.end(frames.close_frame(frames.GOING_AWAY, "nothing heard"), now, "idle")
 
     def watch(self, now: float) -> None:
-        """End an analysis that never ends."""
-        if self.analysis is not None and now - self._opened_at > self._limit_s:
+        """End an analysis that never begins, or never ends."""
+        if now < self._look_at or self.analysis is None:
+            return
+        age = now - self._opened_at
+        if age >= self._limit_s:
             self.end(frames.close_frame(frames.POLICY, "no end of the analysis"), now, "overdue")
+        elif self.mute and age >= MUTE_S:
+            self.end(frames.close_frame(frames.POLICY, "no audio came"), now, "mute")
+        else:
+            self._look_at = self._opened_at + self._limit_s
+
+    @property
+    def mute(self) -> bool:
+        """True while no audio has come."""
+        return self.analysis is not None and not self.analysis.ticks and len(self.analysis.audio) <= CONTEXT_BYTES
+
+    @property
+    def yields(self) -> bool:
+        """Whether a stream with something to say may have its place: it is over, or has said nothing for too long.
+
+        What counts is when it was last listened to in vain: while nobody listened it may have spoken.
+        """
+        if self.analysis is None:
+            return True
+        if self.mute:
+            return self._missed_at - self._opened_at >= MUTE_YIELDS_S
+        return self._missed_at - self.heard_at >= QUIET_YIELDS_S
+
+    def yield_place(self, now: float) -> None:
+        """Leave for another stream."""
+        self.end(frames.close_frame(frames.TRY_AGAIN, "others need the place"), now, "yielded")
 
     def take(self, data: bytes) -> None:
         """What came, in any pieces."""

@@ -37,6 +37,8 @@ ROOM_BYTES = 256 * 1_024
 """What is unmasked at once: small enough for the core's cache."""
 USUAL_PAYLOAD = USUAL_SIZE - 8
 MAX_MISSES = 2 * GROUPS
+ROOM_LOOK_S = 0.1
+"""Where nobody's place could be had, nobody is asked again for so long."""
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +56,7 @@ class Sweep:
         self._room = memoryview(bytearray(ROOM_BYTES))
         self._slot = 0
         self._serial = 0
+        self._nobody_yields_until = 0.0
 
     @property
     def active(self) -> int:
@@ -75,6 +78,37 @@ class Sweep:
         self._active[(self._slot + 1) % GROUPS][self._serial] = stream
         if first:
             stream.take(first)
+
+    def has_slack(self) -> bool:
+        """Whether a stream under analysis has said nothing for so long that another may have its place."""
+        return self._slackest() is not None
+
+    def make_room(self) -> bool:
+        """End the stream that has been silent for longest, if any has been for too long; its place is free at once."""
+        found = self._slackest()
+        if found is None:
+            return False
+        group, serial = found
+        stream = group.pop(serial)
+        stream.yield_place(self._around.clock())
+        self._retire(serial, stream)
+        return True
+
+    def _slackest(self) -> tuple[dict[int, Stream], int] | None:
+        now = self._around.clock()
+        if now < self._nobody_yields_until:
+            return None
+        yielding = [
+            (stream.heard_at, serial, group)
+            for group in self._active
+            for serial, stream in group.items()
+            if stream.yields
+        ]
+        if not yielding:
+            self._nobody_yields_until = now + ROOM_LOOK_S
+            return None
+        _, serial, group = min(yielding, key=lambda one: one[:2])
+        return group, serial
 
     def turn(self) -> int:
         """Run one slot: read its group, analyse what is due, answer. Returns how many ticks were analysed."""

@@ -205,6 +205,7 @@ class WorkerPool:
         settings = self._settings
         port = settings.base_port + index if settings.base_port else 0
         command = [*self._command, "--host", settings.host, "--port", str(port), "--capacity", str(settings.capacity)]
+        command += ["--handshakes-per-address", str(settings.handshakes_per_address)]
         if settings.keep_audio_s and settings.keep_audio_dir is not None:
             command += ["--keep-dir", str(settings.keep_audio_dir)]
         for option, path in (("--weights", settings.weights), ("--shadow", settings.shadow)):

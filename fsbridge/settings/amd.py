@@ -19,6 +19,9 @@ class AmdSettings(Table):
     base_port: int = Field(0, ge=0, le=65_535, description="first worker's port; 0 chooses free ones")
     urls: tuple[WorkerUrl, ...] = ()
     capacity: int = Field(1_500, ge=1, le=20_000, description="streams one worker takes before it refuses")
+    handshakes_per_address: int = Field(
+        512, ge=1, le=1_024, description="connections of one address to a worker that are no streams yet"
+    )
     weights: LocalPath | None = Field(None, description="a model of your own; the shipped one when absent")
     shadow: LocalPath | None = Field(None, description="a second model beside it; disagreements are logged")
     words: str = Field(

@@ -48,6 +48,27 @@ def test_an_independent_client_accepts_the_answer() -> None:
     assert client.subprotocol == handshake.SUBPROTOCOL
 
 
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/amd/7", "/amd/7"),
+        ("/healthz?verbose", "/healthz"),
+        ("http://worker:9201/healthz", "/healthz"),
+        ("HTTP://10.0.0.1/healthz?x=http://y", "/healthz"),
+        ("ws://worker:9201/amd/7", "/amd/7"),
+        ("wss://worker", "/"),
+        ("http://worker?x=/y", "/"),
+        ("*", "*"),
+        ("ftp://worker/healthz", "ftp://worker/healthz"),
+        ("http:///healthz", "http:///healthz"),
+    ],
+)
+def test_a_target_may_be_a_whole_url(target: str, path: str) -> None:
+    parsed = parse_request(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+    assert parsed is not None
+    assert parsed[0].path == path
+
+
 @pytest.mark.parametrize("cut", range(0, len(HANDSHAKE), 17))
 def test_an_incomplete_head_is_waited_for(cut: int) -> None:
     assert parse_request(HANDSHAKE[:cut]) is None
@@ -85,6 +106,7 @@ def test_what_can_never_be_a_request_is_refused(head: bytes, status: int) -> Non
     ("head", "status", "header"),
     [
         (HANDSHAKE.replace(b"GET", b"POST"), 405, b"Allow: GET"),
+        (HANDSHAKE.replace(b"HTTP/1.1", b"HTTP/1.0"), 505, b"opens with HTTP/1.1, not with HTTP/1.0"),
         (without("connection"), 426, b"Upgrade: websocket"),
         (HANDSHAKE.replace(b"Upgrade: websocket", b"Upgrade: h2c"), 426, b"Upgrade: websocket"),
         (HANDSHAKE.replace(b"Version: 13", b"Version: 8"), 426, b"Sec-WebSocket-Version: 13"),
