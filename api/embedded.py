@@ -120,5 +120,5 @@ def _wait_ready(service: Service, clock: Clock) -> None:
         if clock.monotonic() > until:
             raise EmbeddedError(f"the service did not come up: {'; '.join(reasons)}")
         Flag().wait(0.05)
-    if service.workers.choose() is None:
+    if service.workers.choose().url is None:
         raise EmbeddedError("no AMD worker came up; see the log")

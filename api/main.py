@@ -135,7 +135,7 @@ class Service:
             began=self.metrics.call_began,
             seen=self._seen,
             flow=flows.find,
-            other_worker=lambda url: self.workers.choose(avoid=[url]),
+            other_worker=lambda url: self.workers.choose(avoid=[url]).url,
             services=house.services(),
             keep_timeline=house.keep_timeline,
         )

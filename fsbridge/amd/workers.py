@@ -7,7 +7,8 @@ Two ways to run them, by the settings:
 * `urls` of workers that somebody else runs: only their health is asked.
 
 `choose` gives the URL that FreeSWITCH's tap shall connect to, so audio never crosses this process. It never
-waits. A worker that is full or draining says so in its health answer and is passed over while another is free.
+waits. A worker that is full or draining says so in its health answer and is passed over while another is free; where
+none is, the choice says so, and whoever asked decides whether to try.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ from fsbridge.settings.amd import AmdSettings
 from fsbridge.supervise import Supervisor
 
 HEALTH_INTERVAL_S = 2.0
+FULL_INTERVAL_S = 0.5
+"""A worker that is full has a place again as soon as one of its streams has its verdict."""
 HEALTH_TIMEOUT_S = (1.0, 2.0)
 HEALTH_DEADLINE_S = 4.0
 """For the whole answer: the two timeouts above bound each wait, not their sum."""
@@ -68,6 +71,21 @@ class Worker:
     failures: int = 0
     restarts: int = 0
     process: subprocess.Popen[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A worker for a call: the tap's `url`, None when none is up; `full`, by its own word, if no other was free."""
+
+    url: str | None = None
+    full: bool = False
+
+    @property
+    def trouble(self) -> str:
+        """In words why it will hardly do; empty for a worker that has room."""
+        if self.url is None:
+            return "no AMD worker is up"
+        return "every AMD worker is full" if self.full else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +160,18 @@ class WorkerPool:
             self._changed.wait(timeout=left)
         return True
 
-    def choose(self, avoid: Collection[str] = ()) -> str | None:
-        """The tap's URL for the next call, in turn among the ready workers; None when there is none.
+    def choose(self, avoid: Collection[str] = ()) -> Choice:
+        """A worker for the next call, in turn among the ready ones that have room, else among the full ones.
 
-        Workers that last said they were full come second; those in `avoid` (they have just refused this
-        call) not at all.
+        Those in `avoid` (they have just refused this call) come not at all.
         """
         ready = [worker for worker in self.workers if worker.ready and worker.url is not None]
         usable = [worker for worker in ready if worker.url not in avoid]
-        usable = [worker for worker in usable if worker.free] or usable
+        free = [worker for worker in usable if worker.free]
         if not usable:
-            return None
+            return Choice()
         self._next += 1
-        return usable[self._next % len(usable)].url
+        return Choice((free or usable)[self._next % len(free or usable)].url, full=not free)
 
     def room(self, listening: int) -> int:
         """How many streams more the ready workers can take, when `listening` of the present ones are known to be ours.
@@ -273,7 +290,8 @@ class WorkerPool:
             while not self._stopping:
                 if worker.url is not None and (worker.ready or not own):
                     self._judge(worker, self._health(session, worker, own), own)
-                gevent.sleep(self._health_interval_s)
+                full = worker.ready and not worker.free
+                gevent.sleep(min(self._health_interval_s, FULL_INTERVAL_S) if full else self._health_interval_s)
 
     def _judge(self, worker: Worker, health: _Health | None, own: bool) -> None:
         if health is not None:
@@ -302,7 +320,9 @@ class WorkerPool:
         url = f"{scheme}://{host}:{parts.port or default}/healthz"
         try:
             return gevent.with_timeout(HEALTH_DEADLINE_S, _ask, session, url, timeout_value=None)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, KeyError, TypeError, ValueError):
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError):
+            return None
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
             return None
 
     def _set_ready(self, worker: Worker, ready: bool) -> None:
@@ -333,7 +353,7 @@ def _ready_line(stdout: TextIO) -> re.Match[str] | None:
 
 
 def _ask(session: requests.Session, url: str) -> _Health | None:
-    """GET /healthz. Raises what requests, urllib3 and json raise, and KeyError or ValueError on a strange body."""
+    """GET /healthz. Raises what requests, urllib3 and json raise, and more on a strange body; see `_health`."""
     with session.get(url, timeout=HEALTH_TIMEOUT_S, allow_redirects=False, stream=True) as response:
         if response.status_code not in (200, 503):
             return None

@@ -142,7 +142,7 @@ def test_the_pool_runs_the_real_worker(weights: Path) -> None:
     try:
         assert pool.wait_ready(20.0)
         (worker,) = pool.workers
-        assert pool.choose() == worker.url
+        assert pool.choose().url == worker.url
         assert worker.url is not None
         until(lambda: worker.capacity == 11 and worker.lag_ms > 0.0)
         process = worker.process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from fsbridge.simulator import Simulator
 from fsbridge.supervise import Supervisor
 from tests.sim.simulator_helpers import Client
 from tests.sim.stack import ORG, Stack, running, settings, simulated_node, until
+from tests.sim.test_workers import Elsewhere, elsewhere
+
+__all__ = ["elsewhere"]
 
 pytestmark = pytest.mark.sim
 
@@ -198,6 +202,25 @@ def test_a_call_that_may_find_every_worker_full_is_refused_where_the_carrier_wan
         assert "full" in second["failureDetail"]
         plain = str(stack.place("+15550100005").json()["sessionId"])
         until(lambda: stack.get(plain)["status"] == "Ringing")  # it needs no detector
+
+
+@pytest.mark.parametrize("policy", ["refuse", "unknown"])
+def test_while_every_worker_is_full_calls_are_refused_or_tried(
+    tmp_path: Path, elsewhere: Elsewhere, policy: str
+) -> None:
+    elsewhere.body = json.dumps({"streams": 9, "capacity": 9, "model": "m9", "lag_ms": 0, "accepting": False})
+    amd = {"workers": 0, "urls": [elsewhere.url], "when_unavailable": policy, "connect_timeout_s": 1}
+    with simulated_node() as simulator, running(settings(tmp_path, simulator.port, amd=amd), simulator) as stack:
+        until(lambda: stack.service.workers.choose().full)
+        resource = stack.place("+15550100001", mode="sync", callAnalysis=["live_person"]).json()
+        if policy == "refuse":
+            assert resource["failureReason"] == "trunk_unavailable"
+            assert resource["failureDetail"] == "every AMD worker is full, and amd.when_unavailable is refuse"
+        else:
+            assert (resource["failureReason"], resource["callAnalysisResult"]) == ("unknown", "unknown")
+        assert stack.service.calls.ready() == [], "being full is no reason to be taken out of service"
+        elsewhere.body = json.dumps({"streams": 1, "capacity": 9, "model": "m9", "lag_ms": 0, "accepting": True})
+        until(lambda: not stack.service.workers.choose().trouble)
 
 
 def test_a_worker_killed_in_the_middle_is_the_verdict_unknown_and_is_replaced(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import gevent
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from fsbridge.amd.workers import WorkerPool
+from fsbridge.amd.workers import Choice, WorkerPool
 from fsbridge.clock import SystemClock
 from fsbridge.settings.amd import AmdSettings
 from fsbridge.supervise import Supervisor
@@ -117,14 +117,14 @@ def test_a_pool_is_starting_until_a_worker_is_up_or_its_time_is_over(start: Star
 
 def test_workers_start_and_take_turns(start: Start) -> None:
     pool = start(workers=2, capacity=7)
-    assert pool.choose() is None
+    assert pool.choose() == Choice()
     until(lambda: pool.ready == 2)
     assert pool.wait_ready(0.0)
-    urls = [pool.choose() for _ in range(4)]
+    urls = [pool.choose().url for _ in range(4)]
     assert len(set(urls)) == 2
     assert urls[:2] == urls[2:]
-    assert pool.choose(avoid=[url for url in urls[:1] if url]) == urls[1]
-    assert pool.choose(avoid={url for url in urls if url}) is None
+    assert pool.choose(avoid=[url for url in urls[:1] if url]).url == urls[1]
+    assert pool.choose(avoid={url for url in urls if url}) == Choice()
     until(lambda: all(worker.streams == 3 and worker.lag_ms == 1.5 for worker in pool.workers))
     assert [(worker.model, worker.capacity) for worker in pool.workers] == [("m1", 7)] * 2
 
@@ -133,6 +133,7 @@ def test_a_worker_is_told_where_to_keep_audio_only_when_it_is_wanted(start: Star
     told = stand_in.parent / "arguments"
     assert start(keep_audio_dir="answers").wait_ready(10.0)
     assert "--keep-dir" not in told.read_text()
+    assert "--handshakes-per-address 512" in told.read_text()
     assert start(keep_audio_s=2, keep_audio_dir="answers", keep_audio_consent=True).wait_ready(10.0)
     assert "--keep-dir answers" in told.read_text()
 
@@ -142,9 +143,12 @@ def test_a_full_worker_is_passed_over_while_another_is_free(start: Start) -> Non
     until(lambda: pool.ready == 2)
     first, second = pool.workers
     first.free = False
-    assert {pool.choose() for _ in range(3)} == {second.url}
+    assert {pool.choose() for _ in range(3)} == {Choice(second.url)}
+    assert pool.choose().trouble == ""
     second.free = False
-    assert {pool.choose() for _ in range(3)} == {first.url, second.url}
+    assert {pool.choose() for _ in range(3)} == {Choice(first.url, full=True), Choice(second.url, full=True)}
+    assert pool.choose().trouble == "every AMD worker is full"
+    assert pool.choose(avoid=[str(first.url)]) == Choice(second.url, full=True)
 
 
 def test_a_dead_worker_is_replaced(start: Start) -> None:
@@ -155,7 +159,7 @@ def test_a_dead_worker_is_replaced(start: Start) -> None:
     pid = worker.process.pid
     worker.process.send_signal(signal.SIGKILL)
     until(lambda: not worker.ready)
-    assert pool.choose() is None
+    assert pool.choose() == Choice()
     until(lambda: worker.ready)
     assert worker.process is not None
     assert worker.process.pid != pid
@@ -178,7 +182,7 @@ def test_a_worker_that_never_gets_ready_is_started_again(start: Start, stand_in:
     assert not pool.wait_ready(0.1)
     until(lambda: starts.is_file() and len(starts.read_text()) >= 2)
     assert pool.workers[0].restarts >= 1
-    assert pool.choose() is None
+    assert pool.choose() == Choice()
 
 
 def test_a_worker_that_dies_at_once_is_tried_again_with_pauses(start: Start) -> None:
@@ -205,7 +209,7 @@ def test_stop_ends_every_process(start: Start) -> None:
     processes = [worker.process for worker in pool.workers]
     pool.stop(timeout_s=5.0)
     assert [process.poll() for process in processes if process] == [0, 0]
-    assert pool.choose() is None
+    assert pool.choose() == Choice()
 
 
 def test_stop_kills_what_does_not_end(start: Start) -> None:
@@ -220,7 +224,7 @@ def test_stop_kills_what_does_not_end(start: Start) -> None:
 def test_the_advertised_host_is_in_the_url_and_not_in_the_health_check(start: Start) -> None:
     pool = start(advertise_host="amd.example.net")
     assert pool.wait_ready(10.0)
-    url = pool.choose()
+    url = pool.choose().url
     assert url is not None
     assert url.startswith("ws://amd.example.net:")
     assert url.endswith("/amd")
@@ -256,16 +260,31 @@ def elsewhere() -> Iterator[Elsewhere]:
 def test_a_worker_elsewhere_is_used_while_it_is_healthy(start: Start, elsewhere: Elsewhere) -> None:
     pool = start(urls=(elsewhere.url,), workers=0)
     assert pool.wait_ready(5.0)
-    assert pool.choose() == elsewhere.url
+    assert pool.choose().url == elsewhere.url
     assert pool.workers[0].model == "m9"
     elsewhere.status = "500 Broken"
     until(lambda: pool.ready == 0)
-    assert pool.choose() is None
+    assert pool.choose() == Choice()
     elsewhere.status = "200 OK"
     assert pool.wait_ready(5.0)
 
 
-@pytest.mark.parametrize("body", ["not json", "[]", "{}", '{"streams": "many"}', "{" * 40_000])
+def test_a_full_worker_is_asked_again_soon(start: Start, elsewhere: Elsewhere) -> None:
+    """It has room again with the next verdict; nobody should be refused for as long as a health check takes."""
+    elsewhere.body = json.dumps({"streams": 2, "capacity": 2, "model": "m9", "lag_ms": 0, "accepting": False})
+    pool = start(urls=(elsewhere.url,), workers=0, health_interval_s=3_600.0)
+    until(lambda: pool.choose().full)
+    elsewhere.body = json.dumps({"streams": 1, "capacity": 2, "model": "m9", "lag_ms": 0, "accepting": True})
+    until(lambda: pool.choose() == Choice(elsewhere.url))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *("not json", "[]", "{}", '{"streams": "many"}', "{" * 40_000, "[" * 16_000),
+        '{"streams": 1e999, "capacity": 2, "model": "m9", "lag_ms": 0}',
+    ],
+)
 def test_a_strange_health_answer_is_no_health(start: Start, elsewhere: Elsewhere, body: str) -> None:
     elsewhere.body = body
     pool = start(urls=(elsewhere.url,), workers=0)
@@ -279,5 +298,5 @@ def test_a_worker_elsewhere_that_is_draining_comes_last(start: Start, elsewhere:
     pool = start(urls=(elsewhere.url,), workers=0)
     assert pool.wait_ready(5.0)
     until(lambda: not pool.workers[0].free)
-    assert pool.choose() == elsewhere.url
-    assert pool.choose(avoid=(elsewhere.url,)) is None
+    assert pool.choose().url == elsewhere.url
+    assert pool.choose(avoid=(elsewhere.url,)).trouble == "no AMD worker is up"

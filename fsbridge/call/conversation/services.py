@@ -97,7 +97,7 @@ class House:
 
     def ears(self, call: Call, document: FlowDocument) -> Tap | None:
         """A tap to a worker that listens for as long as the flow runs."""
-        url = self.workers.choose()
+        url = self.workers.choose().url
         if url is None:
             return None
         keep_ms = KEEP_MS if self.settings.amd.keep_ms else 0

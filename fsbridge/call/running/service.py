@@ -162,7 +162,7 @@ class CallService:
             reasons.append(f"no FreeSWITCH node is ready: {'; '.join(unready)}")
         if self.workers.starting:
             reasons.append("the AMD workers are starting")
-        elif self.settings.amd.when_unavailable == "refuse" and self.workers.choose() is None:
+        elif self.settings.amd.when_unavailable == "refuse" and self.workers.choose().url is None:
             reasons.append("no AMD worker is up")
         return reasons
 
@@ -224,18 +224,17 @@ class CallService:
     def _tap(self, request: CallRequest, session_id: SessionId) -> tuple[Tap | None, str]:
         if request.call_analysis is None or request.amd is None:
             return None, ""
-        url = self.workers.choose()
-        if url is not None and self._detectors_are_full():
-            log.error("amd_workers_full", policy=self.settings.amd.when_unavailable)
-            return None, "the AMD workers are full, and amd.when_unavailable is refuse"
-        if url is not None:
-            keep_ms = self.settings.amd.keep_ms
-            options = replace(request.amd, keep_ms=keep_ms, call_id=session_id) if keep_ms else request.amd
-            return fork.tap(url, options), ""
-        log.error("no_amd_worker", policy=self.settings.amd.when_unavailable)
-        if self.settings.amd.when_unavailable == "refuse":
-            return None, "no AMD worker is up, and amd.when_unavailable is refuse"
-        return None, ""
+        choice, policy = self.workers.choose(), self.settings.amd.when_unavailable
+        trouble = choice.trouble or ("the AMD workers may be full at the answer" if self._detectors_are_full() else "")
+        if trouble:
+            log.error("no_amd_worker", trouble=trouble, policy=policy)
+            if policy == "refuse":
+                return None, f"{trouble}, and amd.when_unavailable is refuse"
+        if choice.url is None:
+            return None, ""
+        keep_ms = self.settings.amd.keep_ms
+        options = replace(request.amd, keep_ms=keep_ms, call_id=session_id) if keep_ms else request.amd
+        return fork.tap(choice.url, options), ""
 
     def _detectors_are_full(self) -> bool:
         """Whether a call may find no detector when it is answered, where that is a reason not to dial it.
