@@ -26,8 +26,8 @@ from gevent import monkey
 from gevent import socket as green
 from gevent.pool import Group
 
-from amd_model.worker import handshake
-from amd_model.worker.handshake import Request
+from amd_model.websocket import handshake
+from amd_model.websocket.handshake import Request
 from amd_model.worker.metrics import Metrics
 from amd_model.worker.visitors import Visitors
 

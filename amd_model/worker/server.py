@@ -26,11 +26,11 @@ from gevent.pool import Group
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from amd_model.detector.checkpoint import CheckpointError, LoadedModel
-from amd_model.worker import frames
+from amd_model.websocket import frames
+from amd_model.websocket.handshake import Request, http_response
 from amd_model.worker.batch import Analysis, BatchEngine
 from amd_model.worker.desk import Desk, command
 from amd_model.worker.door import HANDSHAKES_PER_ADDRESS, MAX_HANDSHAKES, Door, allow_files
-from amd_model.worker.handshake import Request, http_response
 from amd_model.worker.keep import Keeper
 from amd_model.worker.metrics import Metrics
 from amd_model.worker.stream import CLOSING_S

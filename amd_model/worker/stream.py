@@ -20,9 +20,9 @@ from typing import Protocol
 import structlog
 
 from amd_model.verdict import AmdEvent, AmdOptions, Heard, WireError, encode_event, encode_heard, salvage_options
-from amd_model.worker import frames
+from amd_model.websocket import frames
+from amd_model.websocket.frames import AudioReceiver
 from amd_model.worker.batch import CONTEXT_BYTES, Analysis, BatchEngine
-from amd_model.worker.frames import AudioReceiver
 from amd_model.worker.keep import Keeper, Recording
 
 RECV_BYTES = 4_096

@@ -22,10 +22,10 @@ import structlog
 
 from amd_model.detector.spec import TICK_MS
 from amd_model.verdict import AmdEvent
-from amd_model.worker import frames
+from amd_model.websocket import frames
+from amd_model.websocket.frames import USUAL_SIZE, usual_payloads
 from amd_model.worker.batch import Analysis, BatchEngine
 from amd_model.worker.desk import Desk
-from amd_model.worker.frames import USUAL_SIZE, usual_payloads
 from amd_model.worker.keep import Keeper
 from amd_model.worker.shadow import Comparison
 from amd_model.worker.stream import DRAIN_RECV_BYTES, MAX_PENDING_BYTES, RECV_BYTES, Around, Counters, Stream

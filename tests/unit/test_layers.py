@@ -21,6 +21,7 @@ FLOORS: tuple[str, ...] = (
     "amd_model.detector",
     "amd_model.words",
     "amd_model.listening",
+    "amd_model.websocket",
     "amd_model.evaluation",
     "amd_model.worker",
     "amd_model",

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import CLIENT, Protocol
 
-from amd_model.worker import frames
-from amd_model.worker.frames import USUAL_SIZE, AudioReceiver, usual_payloads
+from amd_model.websocket import frames
+from amd_model.websocket.frames import USUAL_SIZE, AudioReceiver, usual_payloads
 
 pytestmark = pytest.mark.unit
 

@@ -9,8 +9,8 @@ from websockets.client import ClientProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from amd_model.worker import handshake
-from amd_model.worker.handshake import Refusal, parse_request, upgrade
+from amd_model.websocket import handshake
+from amd_model.websocket.handshake import Refusal, parse_request, upgrade
 
 pytestmark = pytest.mark.unit
 
