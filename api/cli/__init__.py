@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli import amd, call, calls, demo, doctor, flows, keys, serve, simulate, test
+from api.cli import amd, call, calls, doctor, flows, keys, serve, simulate, test
 
 app = typer.Typer(
     name="fsbridge",
@@ -13,5 +13,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for group in (serve, simulate, demo, doctor, flows, keys, call, calls, test, amd):
+for group in (serve, simulate, doctor, flows, keys, call, calls, test, amd):
     group.register(app)

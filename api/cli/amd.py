@@ -20,6 +20,7 @@ from rich.table import Table
 
 from amd_model.verdict import Verdict
 from api.cli import words
+from api.cli.printing import plain
 from fsbridge.amd import recordings
 from fsbridge.amd.recordings import LabelsError, Opinion
 
@@ -56,13 +57,17 @@ def label(
     summary: Annotated[bool, typer.Option("--summary", help="only count, and list where you and it disagree")] = False,
 ) -> None:
     """Play each recording that has no label yet and ask who answered. Labels go to labels.csv in the folder."""
+    if not folder.is_dir():
+        typer.echo(plain(f"{folder}: there is no such folder; recordings lie where amd.keep_audio_dir says"), err=True)
+        raise typer.Exit(1)
     try:
         if summary:
             summarise(folder, Console(file=sys.stdout))
             return
         session(folder, find_player(), blind)
     except (OSError, LabelsError) as error:
-        typer.echo(f"{folder}: {error}", err=True)
+        words = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        typer.echo(plain(f"{folder}: {words}"), err=True)
         raise typer.Exit(1) from error
 
 
@@ -77,7 +82,9 @@ def session(folder: Path, play: Play, blind: bool = False) -> int:
     given = 0
     for number, sound in enumerate(waiting, 1):
         opinion = recordings.opinion(sound)
-        typer.echo(f"\n{number}/{len(waiting)}  {sound.name}" + ("" if blind else f"  detector: {_say(opinion)}"))
+        typer.echo(
+            f"\n{number}/{len(waiting)}  {plain(sound.name)}" + ("" if blind else f"  detector: {_say(opinion)}")
+        )
         key = _ask(sound, play)
         if key == "q":
             break
@@ -141,7 +148,8 @@ def _with(command: list[str]) -> Play:
             return
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip()[-200:]
-            typer.echo(f"{command[0]} could not play {sound}: {said or f'exit code {done.returncode}'}", err=True)
+            said = said or f"exit code {done.returncode}"
+            typer.echo(plain(f"{command[0]} could not play {sound}: {said}"), err=True)
 
     return play
 

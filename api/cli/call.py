@@ -11,7 +11,8 @@ import typer
 from api.cli import calls
 from api.cli import timeline as timelines
 from api.cli.calls import Key, Org, Url, show
-from api.cli.rest import RestClient, RestError
+from api.cli.printing import plain
+from api.cli.rest import Answer, RestClient, RestError
 from fsbridge.clock import Clock, SystemClock
 
 POLL_S = 0.5
@@ -63,14 +64,14 @@ def request_body(destination: str, mode: str, analysis: str, caller_id: str, var
     return body
 
 
-def watch(client: RestClient, record: dict[str, Any], seconds: float, clock: Clock) -> dict[str, Any]:
+def watch(client: RestClient, record: Answer, seconds: float, clock: Clock) -> Answer:
     """Poll until the call has ended or the time is over; tell each change of status. Returns the last record."""
     deadline = clock.monotonic() + seconds
     told = ""
     while True:
         if record["status"] != told:
             told = record["status"]
-            typer.echo(f"{told}  {record['sessionId']}", err=True)
+            typer.echo(plain(f"{told}  {record['sessionId']}"), err=True)
         if told in TERMINAL or clock.monotonic() >= deadline:
             return record
         time.sleep(POLL_S)

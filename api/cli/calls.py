@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import Annotated, Any
 
-import orjson
 import typer
 from typer.core import TyperGroup
 
 from api.cli import timeline as timelines
-from api.cli.rest import RestClient, RestError
+from api.cli.printing import indented_json
+from api.cli.rest import Answer, RestClient, RestError
 
 Url = Annotated[str, typer.Option("--url", envvar="FSBRIDGE_URL", help="the service, e.g. http://127.0.0.1:8080")]
 Key = Annotated[str, typer.Option("--key", envvar="FSBRIDGE_KEY", help="an API key of the organization")]
@@ -53,14 +54,14 @@ def timeline(
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
     if as_json:
-        typer.echo(orjson.dumps(events, option=orjson.OPT_INDENT_2).decode())
+        typer.echo(indented_json(json.dumps(events, ensure_ascii=False)))
     else:
         timelines.show(events)
 
 
-def show(record: dict[str, Any]) -> None:
-    """The record as indented JSON on stdout."""
-    sys.stdout.write(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode() + "\n")
+def show(record: Answer) -> None:
+    """The record as indented JSON on stdout, spelled as the service has it."""
+    sys.stdout.write(indented_json(record.text) + "\n")
 
 
 def register(parent: typer.Typer) -> None:

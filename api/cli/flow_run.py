@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from api.cli.printing import plain
 from fsbridge.flow.document.model import FlowDocument
 from fsbridge.flow.document.source import read
 
@@ -62,10 +63,10 @@ def register(flows: typer.Typer) -> None:
             resource, events = _play(path, text, in_json, far_end, _variables(var or []), analyse, speed)
         except (FlowInvalid, FarEndError) as error:
             for problem in error.problems:
-                typer.echo(problem, err=True)
+                typer.echo(plain(problem), err=True)
             raise typer.Exit(USAGE) from error
         except (FsbridgeError, ValueError, OSError) as error:
-            typer.echo(f"cannot run {path}: {error}", err=True)
+            typer.echo(plain(f"cannot run {path}: {error}"), err=True)
             raise typer.Exit(USAGE) from error
         if as_json:
             typer.echo(json.dumps({"call": resource, "events": events}))
@@ -177,4 +178,4 @@ def _tell(resource: dict[str, Any], events: list[dict[str, Any]]) -> None:
     if resource.get("flowResult") is not None:
         typer.echo(f"flowResult: {json.dumps(resource['flowResult'])}")
     reason = f" ({resource['failureReason']}: {resource['failureDetail']})" if resource.get("failureReason") else ""
-    typer.echo(f"{resource['status']}{reason}")
+    typer.echo(plain(f"{resource['status']}{reason}"))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from api.cli import flow_run
+from api.cli.printing import plain
 from fsbridge.flow.document.document import parse
 from fsbridge.flow.document.errors import FlowInvalid
 from fsbridge.flow.document.model import FlowBody
@@ -46,7 +47,7 @@ def register(app: typer.Typer) -> None:
             problems = _problems(path, strict)
             faults += len(problems)
             for problem in problems:
-                typer.echo(problem)
+                typer.echo(plain(problem))
         typer.echo(f"{len(documents)} checked, {faults} faults" if faults else f"{len(documents)} checked, no faults")
         raise typer.Exit(1 if faults or not documents else 0)
 

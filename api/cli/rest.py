@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 
+from api.cli.printing import plain
 from fsbridge.errors import FsbridgeError
 
 CONNECT_S = 5.0
@@ -21,6 +22,12 @@ class RestError(FsbridgeError):
         self.session_id = session_id
 
 
+class Answer(dict[str, Any]):
+    """A JSON object of the service, and the text that it was: numbers have a spelling, too."""
+
+    text: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class RestClient:
     """`url` is the service's base, such as ``http://127.0.0.1:8080``; `key` an API key; `org` its organization."""
@@ -29,11 +36,11 @@ class RestClient:
     key: str
     org: str
 
-    def place(self, flow: str, body: dict[str, Any], timeout_s: float = 60.0) -> dict[str, Any]:
+    def place(self, flow: str, body: dict[str, Any], timeout_s: float = 60.0) -> Answer:
         """POST a call and return the call resource. Raises RestError (for a sync timeout with the session id)."""
         return self._ask("POST", f"/orgs/{self.org}/flows/{flow}/calls", body, timeout_s)
 
-    def call(self, session_id: str) -> dict[str, Any]:
+    def call(self, session_id: str) -> Answer:
         """GET one call's resource. Raises RestError."""
         return self._ask("GET", f"/orgs/{self.org}/calls/{session_id}", None, 30.0)
 
@@ -44,7 +51,7 @@ class RestClient:
             raise RestError(f"{self.url} answered, but not as fsbridge does; check --url")
         return events
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None, timeout_s: float) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None, timeout_s: float) -> Answer:
         url = self.url.rstrip("/") + "/cgw/outbound/v1" + path
         headers = {"Authorization": f"Bearer {self.key}"}
         try:
@@ -61,10 +68,12 @@ class RestClient:
                 f"{self.url} cannot be reached ({type(error).__name__}); is `fsbridge serve` up?"
             ) from error
         if answer.status_code < 300 and isinstance(document, dict):
-            return document
+            found = Answer(document)
+            found.text = answer.content.decode("utf-8")
+            return found
         fault = document.get("error", {}) if isinstance(document, dict) else {}
         raise RestError(
-            f"{answer.status_code} {fault.get('code', '')}: {fault.get('message', '')}",
+            plain(f"{answer.status_code} {fault.get('code', '')}: {fault.get('message', '')}"),
             status=answer.status_code,
             session_id=fault.get("sessionId"),
         )

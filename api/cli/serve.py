@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from api.cli.printing import plain
 from api.demo.scenarios import FLOW, ORG
 from api.rest.auth import hash_key, new_key
 from fsbridge.errors import ConfigError
@@ -34,7 +35,7 @@ def load_or_exit(path: Path) -> Settings:
     except ConfigError as error:
         typer.echo(f"{path}: the configuration cannot be used:", err=True)
         for problem in error.problems:
-            typer.echo(f"  - {problem}", err=True)
+            typer.echo(f"  - {plain(problem)}", err=True)
         raise typer.Exit(2) from error
 
 

@@ -1,8 +1,9 @@
-"""`fsbridge simulate`: the embedded FreeSWITCH on its own, so that `serve` can be tried without a real one."""
+"""`fsbridge simulate` and `fsbridge demo`: the embedded FreeSWITCH on its own, and the whole service against it."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from gevent.event import Event
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add both commands."""
 
     @app.command()
     def simulate(
@@ -46,3 +47,12 @@ def register(app: typer.Typer) -> None:
         except (FarEndError, OSError, ValueError) as error:
             typer.echo(f"cannot simulate: {error}", err=True)
             raise typer.Exit(1) from error
+
+    @app.command()
+    def demo(
+        as_json: Annotated[bool, typer.Option("--json", help="one call resource a line instead of the table")] = False,
+    ) -> None:
+        """Place calls to simulated people, machines, a fax … through the real service, and check each outcome."""
+        from api.demo.run import run
+
+        sys.exit(run(as_json))

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.cli.printing import plain
+
 if TYPE_CHECKING:
     from fsbridge.suite.document import Planned
     from fsbridge.suite.load import Document
@@ -64,10 +66,10 @@ def register(app: typer.Typer) -> None:
                 passed = reporter.run(_service(str(place.url), str(place.org), key), planned, documents, at_once)
         except SuiteInvalid as invalid:
             for problem in invalid.problems:
-                typer.echo(problem, err=True)
+                typer.echo(plain(problem), err=True)
             raise typer.Exit(USAGE) from invalid
         except (FsbridgeError, OSError) as error:
-            typer.echo(f"cannot test: {error}", err=True)
+            typer.echo(plain(f"cannot test: {error}"), err=True)
             raise typer.Exit(USAGE) from error
         raise typer.Exit(0 if passed else 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,28 +22,45 @@ _STYLES = {
     "ended": "bold",
 }
 _MAX_DETAIL = 400
+NOTHING = "nothing was kept of this call's timeline"
 
 
 def table(events: Sequence[Mapping[str, Any]]) -> Table:
     """One row an event: seconds since the first one, the event, and what else is known of it."""
-    first = _moment(events[0]) if events else None
-    title = f"from {_clean(str(events[0].get('at')))}" if events else "nothing was kept of this call's timeline"
+    title = f"from {_clean(str(events[0].get('at')))}" if events else NOTHING
     rows = Table(title=Text(title), title_justify="left", title_style="dim", box=None, pad_edge=False)
     rows.add_column("seconds", justify="right", no_wrap=True)
     rows.add_column("event", no_wrap=True)
     rows.add_column("", overflow="fold")
-    for event in events:
-        moment = _moment(event)
-        seconds = f"{(moment - first).total_seconds():.3f}" if moment is not None and first is not None else "?"
-        word = _clean(str(event.get("event")))
-        rows.add_row(seconds, Text(word, style=_style(event)), Text(_details(event)))
+    for event, (seconds, word, details) in zip(events, _rows(events), strict=True):
+        rows.add_row(seconds, Text(word, style=_style(event)), Text(details))
     return rows
 
 
+def _rows(events: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    first = _moment(events[0]) if events else None
+    for event in events:
+        moment = _moment(event)
+        seconds = f"{(moment - first).total_seconds():.3f}" if moment is not None and first is not None else "?"
+        yield seconds, _clean(str(event.get("event"))), _details(event)
+
+
 def show(events: Sequence[Mapping[str, Any]], *, stderr: bool = False) -> None:
-    """Print the table on stdout, or on stderr where stdout is for programs."""
+    """Print it on stdout, or on stderr where stdout is for programs: as a table on a terminal, else as `lines`."""
     # The stream of now: whoever captures the output has replaced the one that rich would remember.
-    Console(file=sys.stderr if stderr else sys.stdout, highlight=False).print(table(events))
+    stream = sys.stderr if stderr else sys.stdout
+    if stream.isatty():
+        Console(file=stream, highlight=False).print(table(events))
+    elif not events:
+        sys.stderr.write(f"{NOTHING}\n")
+    else:
+        stream.write("".join(f"{line}\n" for line in lines(events)))
+
+
+def lines(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The same for a file or a program: one line an event, as long as it is, in columns divided by tabs."""
+    for seconds, event, details in _rows(events):
+        yield "\t".join((seconds, event, details)).rstrip("\t")
 
 
 def _style(event: Mapping[str, Any]) -> str:

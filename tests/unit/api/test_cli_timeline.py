@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from api.cli.timeline import table
+from api.cli.timeline import show, table
 
 pytestmark = pytest.mark.unit
 
@@ -43,6 +43,16 @@ def test_a_time_that_is_none_is_a_question_mark() -> None:
 
 def test_nothing_is_read_as_markup() -> None:
     assert "[/x][bold]" in printed([{"at": "[/x][bold]", "event": "[/]"}])
+
+
+def test_for_a_file_each_event_is_a_line_however_long_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    at = "2026-01-01T00:00:00.000Z"
+    show([{"at": at, "event": "placed"}, {"at": at, "event": "heard", "what": "x" * 300, "more": "a\tb\nc\x1b"}])
+    first, second, *rest = capsys.readouterr().out.split("\n")
+    assert (first, rest) == ("0.000\tplaced", [""])
+    assert second.split("\t")[:2] == ["0.000", "heard"]
+    assert "x" * 300 in second
+    assert second.replace("\t", "").isprintable()
 
 
 def test_a_long_detail_is_cut() -> None:
