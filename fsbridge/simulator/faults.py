@@ -47,6 +47,7 @@ class Faults:
         self._armed: dict[tuple[str, str], tuple[int, object]] = {}
         """By kind and what it is armed for: how often it will strike, and how."""
         self.heartbeat_paused = False
+        self.disk_full = False
         self.split_bytes = 0
         """When above 0, what is sent goes out in pieces of this many bytes."""
 
@@ -112,7 +113,7 @@ class Faults:
         """Deliver the next `times` of these events only after the `other` of the same channel.
 
         ``put_after("CHANNEL_HANGUP", "CHANNEL_HANGUP_COMPLETE")`` happens on real nodes
-        (tests/traces/flows/hangup_after_complete_110), as does the answer after the tap's ``mod_audio_fork::connect``.
+        (tests/traces hangup_after_complete_110), as does the answer after the tap's ``mod_audio_fork::connect``.
         """
         self._arm("put after", event, times, other)
 
@@ -133,8 +134,12 @@ class Faults:
         """Give the next `times` originates another uuid than asked for, as if theirs were taken."""
         self._arm("duplicate", "uuid", times)
 
+    def fill_disk(self, full: bool = True) -> None:
+        """Let recordings find no room: `record` ends early, a session is said to be whole unless it is long."""
+        self.disk_full = full
+
     def silent_taps(self, times: int = 1) -> None:
-        """Let the next `times` taps start and never connect, nor say so (tests/traces/flows/tap_never_connects)."""
+        """Let the next `times` taps start and never connect, nor say so (tests/traces tap_never_connects)."""
         self._arm("silent", "tap", times)
 
     # What the node asks

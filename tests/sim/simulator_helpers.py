@@ -168,6 +168,7 @@ class AudioServer:
         """Text frames sent to each connection as soon as it is up."""
         self.close_after_bytes = 0
         self.refuse = False
+        self._last: tuple[ServerProtocol, gevent.socket.socket] | None = None
         self.stalled = Event()
         self.stalled.set()
         """While cleared, nothing is read."""
@@ -183,6 +184,14 @@ class AudioServer:
 
     def close(self) -> None:
         self._socket.close()
+
+    def push(self, text: str) -> None:
+        """Send a text frame on the connection that came last."""
+        assert self._last is not None
+        protocol, sock = self._last
+        protocol.send_text(text.encode())
+        for out in protocol.data_to_send():
+            sock.sendall(out)
 
     def _accept(self) -> None:
         try:
@@ -213,6 +222,7 @@ class AudioServer:
                         if not self.refuse:
                             record = Heard(event)
                             self.heard.append(record)
+                            self._last = (protocol, sock)
                             for text in self.say:
                                 protocol.send_text(text.encode())
                     elif record is not None and event.opcode is Opcode.TEXT:

@@ -191,9 +191,12 @@ def test_the_far_end_is_recorded(house: House) -> None:
 def test_a_recording_that_cannot_be_opened_is_a_flow_error_in_no_trace(house: House) -> None:
     folder = house.folder / "recordings"
     folder.rename(house.folder / "away")
+    # A folder that is missing would be made.
+    folder.write_text("no folder")
     try:
         resource = house.call("  - {id: memo, record: {beep: false}}")
     finally:
+        folder.unlink()
         (house.folder / "away").rename(folder)
     assert (resource["status"], resource["failureReason"]) == ("Failed", "flow_error"), resource
     assert "step memo: record failed: FreeSWITCH could not open the recording" in resource["failureDetail"]

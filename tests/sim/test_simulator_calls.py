@@ -258,8 +258,8 @@ def test_digits_that_a_pause_ends_are_taken_as_a_timeout() -> None:
         assert (done["variable_pin"], done["variable_read_result"]) == ("42", "timeout")
 
 
-@pytest.mark.parametrize(("pattern", "result"), [("^7$", "failure"), ("(", "failure"), ("^[0-9]{2}$", "success")])
-def test_digits_are_held_against_the_pattern(pattern: str, result: str) -> None:
+@pytest.mark.parametrize(("pattern", "pin"), [("^7$", None), ("(", None), ("^[0-9]{2}$", "12")])
+def test_digits_are_held_against_the_pattern(pattern: str, pin: str | None) -> None:
     with bench(far_ends=one("answer", {"silence": 1}, {"dtmf": "12"}, {"silence": 1}, {"dtmf": "12"})) as b:
         b.originate("1", A)
         b.advance(0.5)
@@ -267,7 +267,9 @@ def test_digits_are_held_against_the_pattern(pattern: str, result: str) -> None:
             A, "play_and_get_digits", f"1 2 2 3000 # silence_stream://10 silence_stream://10 pin {pattern} 500", "g"
         )
         b.advance(6)
-        assert response(b, "g")["variable_read_result"] == result
+        done = response(b, "g")
+        assert done["variable_read_result"] == "success"
+        assert (done.get("variable_pin"), done.get("variable_pin_invalid")) == (pin, None if pin else "12")
 
 
 def test_a_gather_whose_prompt_is_missing_asks_nobody() -> None:
@@ -328,12 +330,21 @@ def test_variables_by_application() -> None:
         assert b.client.api(f"uuid_getvar {A} b") == "_undef_"
 
 
-def test_an_unknown_application_completes_at_once() -> None:
+def test_an_unknown_application_ends_the_call_and_is_not_told_of() -> None:
     with bench() as b:
         b.answered("1555", A)
         b.execute(A, "levitate", "1", "u")
         b.advance(0.1)
-        assert response(b, "u")["Application-Response"] == "_none_"
+        assert b.client.wait_event("CHANNEL_HANGUP_COMPLETE").event["Hangup-Cause"] == "DESTINATION_OUT_OF_ORDER"
+        assert "levitate" not in [f.event.get("Application") for f in b.client.events]
+
+
+def test_a_call_placed_for_an_unknown_application_ends_with_its_answer() -> None:
+    with bench() as b:
+        b.originate("1555", A, application="&levitate(1)")
+        b.advance(3)
+        assert b.result(A) == f"+OK {A}\n"
+        assert b.client.wait_event("CHANNEL_HANGUP_COMPLETE").event["Hangup-Cause"] == "DESTINATION_OUT_OF_ORDER"
 
 
 def test_an_application_that_ends_ends_the_call() -> None:
@@ -394,13 +405,22 @@ def test_a_recording_holds_both_sides_and_stays_in_its_folder(tmp_path: Path) ->
         assert b.client.wait_event("RECORD_STOP").event["Record-Completion-Cause"] == "success-maxtime"
 
 
-def test_a_recording_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_written_does_not_begin(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with bench(recordings=str(tmp_path / "file")) as b:
         b.answered("1555", A)
-        b.client.api(f"uuid_record {A} start x.wav 1")
-        b.advance(1.5)
-        assert b.client.wait_event("RECORD_STOP").event["Record-Completion-Cause"] == "failure"
+        assert b.client.api(f"uuid_record {A} start x.wav 1") == "-ERR Cannot record session!\n"
+        b.execute(A, "record_session", "x.wav", "s")
+        b.advance(0.5)
+        done = response(b, "s")
+        assert done["Application-Response"] == "_none_"
+        assert done["variable_record_completion_cause"] == "uri-failure"
+        b.execute(A, "record", "x.wav 5", "r")
+        b.advance(0.5)
+        assert b.client.wait_event("CHANNEL_HANGUP").event["Hangup-Cause"] == "DESTINATION_OUT_OF_ORDER"
+        names = b.client.names(A)
+        assert names.index("CHANNEL_HANGUP") < len(names) - 1 - names[::-1].index("CHANNEL_EXECUTE_COMPLETE")
+        assert "RECORD_START" not in names
 
 
 def test_hanging_up_ends_a_recording() -> None:

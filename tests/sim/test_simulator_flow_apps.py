@@ -136,13 +136,11 @@ def test_a_recording_session_keeps_the_sides_apart_and_masks_what_must_not_be_ke
         assert b.client.api(f"uuid_record {A} mask /calls/a.wav") == "-ERR Operation Failed\n"
 
 
-def test_a_record_ends_by_its_limit_by_silence_and_by_the_digits_that_may_end_it_as_in_no_trace() -> None:
+def test_a_record_ends_by_silence_and_by_the_digits_that_may_end_it_as_in_no_trace() -> None:
     script = one("answer", {"silence": 1}, {"tone": {"hz": 440, "seconds": 4}}, {"silence": 4}, {"dtmf": "5#"})
     with bench(far_ends=script) as b:
         up(b)
-        b.execute(A, "record", "/r1.wav 2", "limit")
         b.advance(2.5)
-        assert int(response(b, "limit")["variable_record_ms"]) == pytest.approx(2000, abs=150)
         b.execute(A, "record", "/r2.wav 60 200 2", "silence")
         b.advance(5)
         assert int(response(b, "silence")["variable_record_ms"]) == pytest.approx(4200, abs=500)
@@ -155,6 +153,66 @@ def test_a_record_ends_by_its_limit_by_silence_and_by_the_digits_that_may_end_it
         b.client.api(f"uuid_recv_dtmf {A} n")
         b.advance(0.5)
         assert "none" not in [f.event.get("Application-UUID") for f in b.client.events if "COMPLETE" in f.name]
+
+
+@pytest.mark.parametrize(("phase", "limit", "ms"), [(0.02, 2, 2980), (0.62, 2, 2380), (0.32, 3, 3680)])
+def test_the_limit_of_a_record_is_passed_as_on_a_real_node(phase: float, limit: int, ms: int) -> None:
+    with bench(far_ends=one("answer")) as b:
+        up(b)
+        # A frame passes until the command is noticed.
+        b.advance((phase - 0.02 - b.clock.wall()) % 1, step=0.01)
+        b.execute(A, "record", f"/r.wav {limit}", "r")
+        b.advance(limit + 1.5, step=0.05)
+        done = response(b, "r")
+        assert int(done["variable_record_ms"]) == pytest.approx(ms, abs=25)
+        assert done["variable_record_record_file_size"] == done["variable_record_file_size"]
+        stop = b.client.wait_event("RECORD_STOP").event
+        assert "Record-Completion-Cause" not in stop
+        assert "variable_record_completion_cause" not in done
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cause", "hung_up"),
+    [(3, "success-maxtime", False), (6, "uri-failure", False), (3, "success-silence", True)],
+)
+def test_on_a_full_disk_a_session_is_cut_without_a_word(
+    tmp_path: Path, seconds: int, cause: str, hung_up: bool
+) -> None:
+    with bench(far_ends=one("answer", {"tone": {"hz": 440, "seconds": 20}}), recordings=str(tmp_path)) as b:
+        up(b)
+        b.simulator.faults.fill_disk()
+        b.execute(A, "record_session", "/s.wav", "s")
+        b.advance(seconds)
+        if hung_up:
+            b.client.api(f"uuid_kill {A}")
+        else:
+            b.execute(A, "stop_record_session", "/s.wav", "e")
+        b.advance(0.1)
+        stop = b.client.wait_event("RECORD_STOP").event
+        assert (stop["Record-Completion-Cause"], stop["variable_record_file_size"]) == (cause, "4096")
+        assert int(stop["variable_record_ms"]) == pytest.approx(1000 * seconds, abs=100)
+        assert (tmp_path / "s.wav").stat().st_size == 4096
+
+
+def test_on_a_full_disk_a_record_ends_early(tmp_path: Path) -> None:
+    with bench(far_ends=one("answer"), recordings=str(tmp_path)) as b:
+        up(b)
+        b.simulator.faults.fill_disk()
+        b.execute(A, "record", "/r.wav 8", "r")
+        b.advance(6)
+        done = response(b, "r")
+        assert int(done["variable_record_ms"]) == pytest.approx(4100, abs=20)
+        assert (tmp_path / "r.wav").stat().st_size == 4096
+
+
+def test_a_session_has_a_limit_only_behind_a_plus_as_on_a_real_node() -> None:
+    with bench(far_ends=one("answer")) as b:
+        up(b)
+        b.execute(A, "record_session", "/plain.wav 2", "p")
+        b.execute(A, "record_session", "/plus.wav +2", "q")
+        b.advance(4)
+        stopped = [f.event["Record-File-Path"] for f in b.client.events if f.name == "RECORD_STOP"]
+        assert stopped == ["/plus.wav"]
 
 
 # Speech of ours

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fsbridge.simulator.applications.play import open_sound, pause
+from fsbridge.simulator.applications.play import open_sound
+from fsbridge.simulator.applications.sounding import pause
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import FRAME_SECONDS
 from fsbridge.simulator.legs import dialstring

@@ -1,105 +1,28 @@
-"""Applications that listen: digits, recognised speech, a fax's tone.
+"""Applications that listen: recognised speech, a fax's tone.
 
-Digits as in tests/traces/flow_digits.jsonl, the tone as in fax_answers.jsonl. Speech recognition is in no recording:
-responses and variables are those of mod_dptools' source, and what is recognised is what a script says was spoken.
+The tone as in tests/traces/fax_answers.jsonl. Speech recognition is in no recording: responses and variables are those
+of mod_dptools' source, and what is recognised is what a script says was spoken.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Generator
 from xml.sax.saxutils import escape
 
-from fsbridge.simulator.applications.play import NOT_FOUND, PLAYBACK_ERROR, play
+from fsbridge.simulator.applications.play import play
+from fsbridge.simulator.applications.sounding import PLAYBACK_ERROR
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import RATE
 from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.time.process import BREAK, ELAPSED, HANGUP, App, Wait
 
-_WORDS = re.compile(r"'([^']*)'|(\S+)")
 _POLL = 0.1
 _TONE_BUG = "spandsp_tone_detect"
 _SPEECH_SECONDS = 10.0
 _NO_INPUT_SECONDS = 5.0
 NO_INPUT = "Completion-Cause: 002\r\n"
 """What mod_unimrcp gives when nobody spoke."""
-
-
-def play_and_get_digits(channel: Channel, argument: str) -> App:
-    words = separate(argument)
-    numbers = [number for word in words[:4] if (number := whole(word)) is not None]
-    if len(words) < 9 or len(numbers) < 4:
-        return ""
-    least, most, tries, timeout = numbers
-    terminators, prompt, invalid, variable, pattern = words[4:9]
-    gap = (whole(words[9]) if len(words) > 9 else None) or timeout
-    digits = channel.execution.digits
-    digits.clear()
-    for _ in range(max(tries, 1)):
-        for name in ("read_result", variable):
-            channel.variables.pop(name, None)
-        response = yield from play(channel, prompt, "any")
-        if response == PLAYBACK_ERROR:
-            return ""
-        if response == NOT_FOUND:
-            # Nobody was asked, so nobody is listened to, and there is no read_result (switch_ivr_read).
-            response = yield from play(channel, invalid, "")
-            if response == PLAYBACK_ERROR:
-                return ""
-            continue
-        taken = yield from _collect(channel, most, terminators, timeout / 1000, gap / 1000)
-        if taken is None:
-            return ""
-        collected, ended_by, paused = taken
-        if ended_by:
-            channel.variables["read_terminator_used"] = ended_by
-        if len(collected) >= max(least, 1) and _matches(pattern, collected):
-            channel.variables[variable] = collected
-            # Digits that a pause ended are taken all the same (switch_ivr_read, switch_play_and_get_digits).
-            channel.variables["read_result"] = "timeout" if paused else "success"
-            return ""
-        channel.variables["read_result"] = "failure"
-        response = yield from play(channel, invalid, "")
-        if response == PLAYBACK_ERROR:
-            return ""
-    return ""
-
-
-def separate(argument: str) -> list[str]:
-    """An argument's words as FreeSWITCH separates them: at spaces, but not inside single quotes, which go."""
-    return [quoted or plain for quoted, plain in _WORDS.findall(argument)]
-
-
-def _collect(
-    channel: Channel, most: int, terminators: str, first: float, gap: float
-) -> Generator[Wait, str, tuple[str, str, bool] | None]:
-    """Digits until `most` of them, a terminator, or a pause; the terminator that ended them; whether a pause did.
-
-    None: the call is leaving.
-    """
-    collected = ""
-    digits = channel.execution.digits
-    while True:
-        while digits:
-            digit = digits.popleft()
-            if digit in terminators:
-                return collected, digit, False
-            collected += digit
-            if len(collected) >= most:
-                return collected, "", False
-        reason = yield gap if collected else first
-        if reason == HANGUP:
-            return None
-        if reason == ELAPSED:
-            return collected, "", True
-
-
-def _matches(pattern: str, digits: str) -> bool:
-    try:
-        return re.search(pattern, digits) is not None
-    except re.error:
-        return False
 
 
 def play_and_detect_speech(channel: Channel, argument: str) -> App:

@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
+from fsbridge.simulator.applications.sounding import terminators
 from fsbridge.simulator.audio import sound
 from fsbridge.simulator.audio.lines import RATE
 from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.switch.channel import Channel
-from fsbridge.simulator.switch.recording import Recorder, can_open
+from fsbridge.simulator.switch.recording import FULL_DISK_SECONDS, MAX_SECONDS, Recorder
 from fsbridge.simulator.time.process import BREAK, DIGIT, HANGUP, App
 
 _POLL = 0.1
 
 
 def record(channel: Channel, argument: str) -> App:
+    """``<path> [<limit> [<threshold> [<quiet seconds>]]]``
+
+    The limit counts whole seconds of the clock and is passed, not reached: a limit of 2 ends after 2 to 3 seconds.
+    """
     words = argument.split()
     if not words:
         return ""
     limit, threshold, quiet_seconds = ((whole(word.lstrip("+")) or 0) for word in [*words[1:4], "", "", ""][:3])
-    if not can_open(channel.node.settings.recordings, words[0]):
-        # In no trace; FreeSWITCH's source (mod_dptools, record) gives the channel up.
+    recorder = Recorder(channel, words[0], session=False)
+    channel.fire_codec()
+    if not recorder.start():
         channel.hang_up("DESTINATION_OUT_OF_ORDER", in_thread=True)
         return ""
-    recorder = Recorder(channel, words[0], limit, both=False, bug=False)
-    channel.fire_codec()
-    recorder.start()
-    at = channel.sample()
-    quiet_since = at
+    at = quiet_since = channel.sample()
+    ends = channel.now() + (limit + 1 - channel.node.scheduler.wall() % 1 if limit else MAX_SECONDS)
+    if channel.node.faults.disk_full:
+        ends = min(ends, channel.now() + FULL_DISK_SECONDS)
     channel.execution.digits.clear()
-    while words[0] in channel.recorders:
-        reason = yield _POLL
-        terminators = channel.variables.get("playback_terminators", "*")
-        if reason in (HANGUP, BREAK) or (reason == DIGIT and _ended_by_digit(channel, terminators)):
+    ending = terminators(channel)
+    while words[0] in channel.recorders and channel.now() < ends - 1e-9:
+        reason = yield min(_POLL, ends - channel.now())
+        if reason in (HANGUP, BREAK) or (reason == DIGIT and _ended_by_digit(channel, ending)):
             break
         now = channel.sample()
         if sound.heard(channel.heard.read(at, now - at), threshold or 200):
@@ -43,20 +48,20 @@ def record(channel: Channel, argument: str) -> App:
     return ""
 
 
-def _ended_by_digit(channel: Channel, terminators: str) -> bool:
+def _ended_by_digit(channel: Channel, ending: str) -> bool:
     digit = channel.execution.digits[-1]
-    if terminators == "none" or (digit not in terminators and terminators != "any"):
+    if digit not in ending and ending != "any":
         return False
     channel.variables["playback_terminator_used"] = digit
     return True
 
 
 def record_session(channel: Channel, argument: str) -> None:
-    """``<path> [+seconds]``: both sides, until stopped or the end of the call."""
+    """``<path> [+<seconds>]``: both sides, until stopped or the call ends. Where it cannot write nothing begins."""
     words = argument.split()
     if words and words[0] not in channel.recorders:
-        limit = (whole(words[1].lstrip("+")) if len(words) > 1 else None) or 0
-        Recorder(channel, words[0], limit, both=True, bug=True).start()
+        limit = whole(words[1][1:]) if len(words) > 1 and words[1].startswith("+") else None
+        Recorder(channel, words[0], session=True).start(limit or 0)
 
 
 def stop_record_session(channel: Channel, argument: str) -> None:

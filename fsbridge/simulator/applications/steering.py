@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fsbridge.simulator.audio.lines import FRAME_SECONDS
 from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.time.process import BREAK, HANGUP, App
+
+_PAUSES = {"w": 0.5, "W": 1.0}
+_BETWEEN_DIGITS = 0.27
 
 
 def park(channel: Channel, argument: str) -> App:
@@ -19,14 +23,19 @@ def park(channel: Channel, argument: str) -> App:
 
 
 def send_digits(channel: Channel, argument: str) -> None:
-    """Queue ``digits[@ms]``; the far end gets one after the other while the application is already over."""
+    """Queue ``digits[@ms]``; the far end gets one after the other while the application is already over.
+
+    Each is heard when it has been pressed; the next one begins a while after it, as measured on a real node.
+    """
     digits, _, duration = argument.partition("@")
-    each = (whole(duration) or 250) / 1000 + 0.05
-    delay = 0.0
+    pressed = (whole(duration) or 250) / 1000
+    start = 0.0
     for digit in digits[:128]:
-        delay += 0.5 if digit == "w" else 1.0 if digit == "W" else each
-        if digit not in "wW":
-            channel.node.scheduler.call_later(delay, _digit_sender(channel, digit))
+        if digit in _PAUSES:
+            start += _PAUSES[digit]
+        else:
+            channel.node.scheduler.call_later(start + pressed + FRAME_SECONDS, _digit_sender(channel, digit))
+            start += pressed + _BETWEEN_DIGITS
 
 
 def _digit_sender(channel: Channel, digit: str) -> Callable[[], None]:
@@ -62,15 +71,20 @@ def sched_hangup(channel: Channel, argument: str) -> None:
 
 
 def schedule_hangup(channel: Channel, time: str, cause: str) -> bool:
-    """Hang up at ``+seconds`` or at a Unix time; False when it is neither."""
+    """Hang up at ``+seconds`` of the clock or at a Unix time; False when it is neither."""
     number = whole(time.removeprefix("+"))
     if number is None:
         return False
-    seconds = float(number) if time.startswith("+") else max(number - channel.node.scheduler.wall(), 0.0)
-    wanted = cause or "ALLOTTED_TIMEOUT"
-    channel.node.schedule_task(
-        "switch_ivr_schedule_hangup", channel.uuid, seconds, lambda: channel.hang_up(wanted, at_once=True)
-    )
+    now = int(channel.node.scheduler.wall())
+    due = now + number if time.startswith("+") else number
+
+    def hang_up() -> None:
+        channel.hang_up(cause or "ALLOTTED_TIMEOUT", at_once=True)
+
+    if due <= now:
+        hang_up()
+    else:
+        channel.node.schedule_task("switch_ivr_schedule_hangup", channel.uuid, due, hang_up)
     return True
 
 

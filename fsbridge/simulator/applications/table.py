@@ -1,16 +1,13 @@
-"""The applications that a channel can execute: each a generator over simulated time, each with FreeSWITCH's events.
-
-An application that is not in the table is refused as FreeSWITCH refuses an unknown one: its execution completes at
-once.
-"""
+"""The applications that a channel can execute: each a generator over simulated time, each with FreeSWITCH's events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from fsbridge.simulator.applications import listen, play, record, steering
+from fsbridge.simulator.applications import listen, play, record, speak, steering
 from fsbridge.simulator.applications.bridge import bridge
 from fsbridge.simulator.applications.conference import Conferences
+from fsbridge.simulator.applications.gather import play_and_get_digits
 from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.switch.node import Node
 from fsbridge.simulator.time.process import App
@@ -22,15 +19,16 @@ class Applications:
     def __init__(self, conferences: Conferences) -> None:
         self._conferences = conferences
 
-    def run(self, node: Node, channel: Channel, application: str, argument: str) -> App:
-        """The application's generator."""
+    def run(self, node: Node, channel: Channel, application: str, argument: str) -> App | None:
+        """The application's generator; None when there is none of this name."""
         match application.lower():
             case "bridge":
                 return bridge(node, channel, argument)
             case "conference":
                 return self._conferences.enter(node, channel, argument)
             case name:
-                return _ON_ONE_CHANNEL.get(name, _unknown)(channel, argument)
+                known = _ON_ONE_CHANNEL.get(name)
+                return None if known is None else known(channel, argument)
 
 
 def _instant(action: Callable[[Channel, str], None]) -> Callable[[Channel, str], App]:
@@ -48,11 +46,6 @@ def _nothing(channel: Channel, argument: str) -> None:
     """Applications whose effect a caller cannot see here: the leg is up already, there is nothing to log."""
 
 
-def _unknown(channel: Channel, argument: str) -> App:
-    return ""
-    yield
-
-
 _ON_ONE_CHANNEL: dict[str, Callable[[Channel, str], App]] = {
     "answer": _instant(steering.answer),
     "echo": steering.echo,
@@ -62,20 +55,20 @@ _ON_ONE_CHANNEL: dict[str, Callable[[Channel, str], App]] = {
     "multiset": _instant(steering.multiset),
     "park": steering.park,
     "play_and_detect_speech": listen.play_and_detect_speech,
-    "play_and_get_digits": listen.play_and_get_digits,
+    "play_and_get_digits": play_and_get_digits,
     "playback": play.playback,
     "pre_answer": _instant(steering.pre_answer),
     "record": record.record,
     "record_session": _instant(record.record_session),
     "respond": _instant(steering.respond),
     "ring_ready": _instant(steering.ring_ready),
-    "say": play.say,
+    "say": speak.say,
     "sched_hangup": _instant(steering.sched_hangup),
     "send_dtmf": _instant(steering.send_digits),
     "set": _instant(steering.set_variable),
     "sleep": play.sleep,
     "spandsp_start_tone_detect": listen.detect_tone,
-    "speak": play.speak,
+    "speak": speak.speak,
     "start_dtmf": _instant(_nothing),
     "stop_dtmf": _instant(_nothing),
     "stop_record_session": _instant(record.stop_record_session),

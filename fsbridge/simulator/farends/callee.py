@@ -22,6 +22,7 @@ from fsbridge.simulator.farends.script import (
     Press,
     Record,
     Redirect,
+    Refer,
     Reject,
     Ring,
     Silence,
@@ -57,7 +58,13 @@ class Call(Protocol):
 
     def answer(self) -> None: ...
 
-    def refuse(self, status: int) -> None: ...
+    def refuse(self, status: int, *, q850: int = 0) -> None:
+        """q850: the cause in the Reason header, if there is one."""
+        ...
+
+    def refer(self, extension: str) -> None:
+        """REFER: whom it is bridged with is to go to this extension."""
+        ...
 
     def redirect(self, number: str) -> None:
         """302: the call is to go to this number."""
@@ -182,9 +189,11 @@ class Callee:
             case HangUp(cause):
                 call.hang_up_from_far_end(cause)
                 raise _Gone
-            case Reject(status):
-                call.refuse(status)
+            case Reject(status, q850):
+                call.refuse(status, q850=q850)
                 raise _Gone
+            case Refer(extension):
+                call.refer(extension)
             case Redirect(number):
                 call.redirect(number)
                 raise _Gone

@@ -23,8 +23,10 @@ A script is a list of steps. A step is a word (``answer``) or a mapping with one
     loop: {times: 3, steps: […]}                 without times: for ever
     hangup: CAUSE              or the word alone: NORMAL_CLEARING
     vanish                     no word and no audio any more, as when the far end's power fails
-    busy | reject: SIP STATUS  refuse the call (busy is 486); never_answer: let it ring for ever
+    busy | reject: SIP STATUS  refuse the call (busy is 486), also ``{status: 503, q850: 17}``: with a Reason that says
+                               why; never_answer: let it ring for ever
     redirect: NUMBER           302: somebody else is to be called; a leg that is not to be moved ends
+    refer: EXTENSION           REFER: send whom one is bridged with to the node's dialplan, if its profile lets far ends
 
 A script that ends after its answer stays on the line in silence; one that ends before it lets the line ring.
 The same steps can act as the caller of an inbound call: there `answer` waits for the answer, ``ring: SECONDS`` at most
@@ -136,6 +138,13 @@ class HangUp:
 @dataclass(frozen=True, slots=True)
 class Reject:
     status: int
+    q850: int = 0
+    """The cause in the Reason header; 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refer:
+    extension: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,7 @@ Step = (
     | Record
     | Loop
     | HangUp
+    | Refer
     | Reject
     | Redirect
     | Vanish

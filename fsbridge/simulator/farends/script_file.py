@@ -21,6 +21,7 @@ from fsbridge.simulator.farends.script import (
     Press,
     Record,
     Redirect,
+    Refer,
     Reject,
     Ring,
     Silence,
@@ -40,7 +41,7 @@ _CAUSE = re.compile(r"[A-Z][A-Z0-9_]{1,48}")
 
 _STEP_WORDS = (
     "ring, early_media, answer, play, speak, echo, silence, tone, beep, fax, dtmf, wait_dtmf, menu, listen, record, "
-    "loop, hangup, vanish, busy, reject, redirect, never_answer"
+    "loop, hangup, vanish, busy, reject, redirect, refer, never_answer"
 )
 
 
@@ -133,17 +134,25 @@ class StepReader:
                     self.problems.append(f"{place}: must be a hang-up cause such as NORMAL_CLEARING")
                 return HangUp(cause)
             case "reject":
-                if not isinstance(value, int) or not 400 <= value <= 699:
-                    self.problems.append(f"{place}: must be a SIP status from 400 to 699")
-                    return Reject(480)
-                return Reject(value)
-            case "redirect":
+                return self._reject(value, place)
+            case "redirect" | "refer":
                 number = str(value)
                 if not _NUMBER.fullmatch(number):
                     self.problems.append(f"{place}: must be a number or SIP user, in quotes")
-                return Redirect(number)
+                return Redirect(number) if word == "redirect" else Refer(number)
         self.problems.append(f"{place}: no such step; known are {_STEP_WORDS}")
         return None
+
+    def _reject(self, value: object, place: str) -> Step:
+        fields = self._fields(value, place, {"status": 480, "q850": 0}) if isinstance(value, Mapping) else {}
+        status, q850 = fields.get("status", value), fields.get("q850", 0)
+        if not isinstance(status, int) or not (400 <= status <= 699 or 900 <= status <= 999):
+            self.problems.append(f"{place}: must be a SIP status from 400 to 699, or one of FreeSWITCH's own above 900")
+            status = 480
+        if not isinstance(q850, int) or not 0 <= q850 <= 999:
+            self.problems.append(f"{place}.q850: must be a cause's number")
+            q850 = 0
+        return Reject(status, q850)
 
     def _seconds(self, value: object, place: str) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_STEP_SECONDS:

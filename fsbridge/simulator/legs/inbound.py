@@ -100,8 +100,11 @@ class CallIn:
     def answer(self) -> None:
         """A caller does not answer."""
 
-    def refuse(self, status: int) -> None:
+    def refuse(self, status: int, *, q850: int = 0) -> None:
         self.hang_up_from_far_end("NORMAL_CLEARING")
+
+    def refer(self, extension: str) -> None:
+        self.channel.refer(extension)
 
     def redirect(self, number: str) -> None:
         """A caller is not called, so it cannot send a call elsewhere."""
@@ -124,8 +127,8 @@ class Outward(Call, Protocol):
 
     channel: Channel
 
-    def refuse(self, status: int, cause: str = "") -> None:
-        """cause: the one in the Reason header, if there is one."""
+    def refuse(self, status: int, cause: str = "", *, q850: int = 0) -> None:
+        """cause, or its number: the one in the Reason header, if there is one."""
         ...
 
 

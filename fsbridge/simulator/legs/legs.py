@@ -23,6 +23,7 @@ from fsbridge.simulator.time.scheduler import Timer
 
 INVALID_GATEWAY = "INVALID_GATEWAY"
 INVALID_PROFILE = "INVALID_PROFILE"
+_CHALLENGES = (401, 407)
 
 
 class LegOwner(Protocol):
@@ -173,9 +174,27 @@ class Leg:
         if not channel.hung_up:
             self._owner.leg_answered()
 
-    def refuse(self, status: int, cause: str = "") -> None:
-        """End the call with a SIP status; `cause` is the one in the Reason header, if there is one."""
+    def refuse(self, status: int, cause: str = "", *, q850: int = 0) -> None:
+        """End the call with a SIP status; `cause`, or its number, is the one in the Reason header, if there is one.
+
+        It is believed before the status, unless `ignore_q850_reason` is set. Nobody answers a challenge without a
+        gateway's password.
+        """
+        if status in _CHALLENGES and not self._dial.gateway:
+            self.channel.hang_up("MANDATORY_IE_MISSING", at_once=True)
+            return
+        variables = self.channel.variables
+        if q850:
+            variables["sip_reason"] = f"Q.850;cause={q850}"
+            cause = causes.of_q850(q850)
+        elif cause:
+            variables["sip_reason"] = f'Q.850;cause={causes.q850(cause)};text="{cause}"'
+        if variables.get("ignore_q850_reason") == "true":
+            cause = ""
         self.channel.hang_up(cause or causes.of_status(status), by_far_end=True, status=status)
+
+    def refer(self, extension: str) -> None:
+        self.channel.refer(extension)
 
     def redirect(self, number: str) -> None:
         """302: followed, unless the leg says that it must not be (tests/traces redirect_refused, redirect_followed).

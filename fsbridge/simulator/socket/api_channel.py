@@ -103,8 +103,8 @@ def _record(node: Node, channel: Channel, rest: str) -> str:
         if path in channel.recorders:
             return OPERATION_FAILED
         limit = (wire.whole(words[2]) if len(words) > 2 else None) or 0
-        Recorder(channel, path, limit, both=True, bug=True).start()
-        return "+OK Success\n"
+        started = Recorder(channel, path, session=True).start(limit)
+        return "+OK Success\n" if started else "-ERR Cannot record session!\n"
     wanted = list(channel.recorders) if path == "all" else [path]
     for name in wanted:
         recorder = channel.recorders.get(name)

@@ -24,6 +24,8 @@ INVALID_IDENTITY=823 STALE_DATE=824 REJECT_ALL=825
 
 CODES: dict[str, int] = {name: int(code) for name, _, code in (item.partition("=") for item in _TABLE.split())}
 
+_BY_CODE = {code: name for name, code in CODES.items()}
+
 _BY_STATUS = {
     **dict.fromkeys((401, 402, 403, 407, 603, 608), "CALL_REJECTED"),
     **dict.fromkeys((485, 604), "NO_ROUTE_DESTINATION"),
@@ -86,7 +88,15 @@ def phrase(status: int) -> str:
     return _PHRASES.get(status, "Failure")
 
 
+UNKNOWN = "UNKNOWN"
+
+
+def of_q850(code: int) -> str:
+    """The cause that a Reason header means."""
+    return _BY_CODE.get(code, UNKNOWN)
+
+
 def q850(cause: str) -> int:
     """The Q.850 code in `variable_hangup_cause_q850`: FreeSWITCH's own causes, above 127, show as 16."""
-    code = CODES.get(cause, 31)
+    code = 16 if cause == UNKNOWN else CODES.get(cause, 31)
     return code if code <= 127 else 16

@@ -7,12 +7,13 @@ states, variables and audio; what the called side does is `callee`, what we make
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from uuid import uuid4
 
 from fsbridge.simulator.audio.lines import FRAME_SECONDS, RATE, Line
 from fsbridge.simulator.protocol.wire import whole
 from fsbridge.simulator.switch import causes
 from fsbridge.simulator.switch import variables as channel_variables
-from fsbridge.simulator.switch.execution import Execution
+from fsbridge.simulator.switch.execution import Execution, Message
 from fsbridge.simulator.switch.ground import Ground
 from fsbridge.simulator.switch.headers import CALLSTATE_NUMBERS, Header, basic_headers, variable_headers
 from fsbridge.simulator.switch.parts import Hooks, Recording, Tap
@@ -30,7 +31,7 @@ class Channel(ChannelState, Hooks):
     def __init__(
         self,
         node: Ground,
-        applications: Callable[[Channel, str, str], App],
+        applications: Callable[[Channel, str, str], App | None],
         uuid: str,
         name: str,
         number: str,
@@ -48,7 +49,7 @@ class Channel(ChannelState, Hooks):
         Hooks.__init__(self)
         self.other: tuple[Channel, str] | None = None
         """The leg this one was placed for or is bridged with, and what that is: originator or originatee."""
-        self._disposition = ""
+        self._disposition: str | None = None
         self.destroyed = False
         self.reports_after: float | None = 0.0
         """Seconds from its thread's end to its report; None: it never reports."""
@@ -77,8 +78,8 @@ class Channel(ChannelState, Hooks):
     def _microseconds(self) -> int:
         return int(self.node.scheduler.wall() * 1e6)
 
-    def application(self, name: str, argument: str) -> App:
-        """The generator of an application on this channel."""
+    def application(self, name: str, argument: str) -> App | None:
+        """The generator of an application on this channel; None when the node has none of this name."""
         return self._applications(self, name, argument)
 
     # Events
@@ -151,19 +152,32 @@ class Channel(ChannelState, Hooks):
         self.on_early_media()
 
     def answer(self) -> None:
-        """200 OK; what `api_on_answer…` asks for runs before the call state changes."""
+        """200 OK; what `execute_on_answer…` and `api_on_answer…` ask for runs before the call state changes."""
         self._sip_answered()
         self.start_media()
         self.times["answered"] = self._microseconds()
         self.answer_state = "answered"
         self.fire("CHANNEL_ANSWER")
         self.variables["endpoint_disposition"] = "ANSWER"
-        for name, command in list(self.variables.items()):
-            # All that begin so, in the order in which they were set (switch_channel_api_on).
-            if name.startswith("api_on_answer") and command:
-                self.node.run_api(self.expand(command))
+        # All that begin so, in the order in which they were set (switch_channel_execute_on, switch_channel_api_on).
+        asked = [(name, self.expand(value)) for name, value in self.variables.items() if value]
+        for name, command in asked:
+            if name.startswith("execute_on_answer"):
+                self._execute(command)
+        for name, command in asked:
+            if name.startswith("api_on_answer"):
+                self.node.run_api(command)
         self.set_callstate("ACTIVE")
         self.on_answer()
+
+    def _execute(self, command: str) -> None:
+        """``<application>[ <argument>]``, run at once; with ``::`` between the two as if it were sent."""
+        application, sent, argument = command.partition("::")
+        if sent:
+            self.execution.send(Message(application, argument, str(uuid4())))
+        else:
+            application, _, argument = command.partition(" ")
+            self.execution.run_inside(application, argument)
 
     def transfer(self, extension: str, dialplan: str = "XML", context: str = "", *, in_thread: bool = False) -> None:
         """Leave whatever runs and go to an extension of the dialplan; "" is the context where the call is.
@@ -171,13 +185,17 @@ class Channel(ChannelState, Hooks):
         With the dialplan `inline` the extension is itself what to run: ``application:argument,application…``.
         """
         context = context or self.profile.context
+        before = self.profile.number
         self.profile = Profile(extension, context, dialplan, self.profile.index + 1, self._microseconds())
         self.on_transfer()
-        self.execution.leave(self._route, in_thread=in_thread)
+        self.execution.leave(lambda: self._route(before), in_thread=in_thread)
 
-    def _route(self) -> None:
+    def _route(self, before: str) -> None:
         self.set_state("CS_ROUTING")
         actions = self.node.dialplan.actions(self.profile.number, self.profile.dialplan, self.profile.context)
+        if self.profile.dialplan == "inline":
+            # What is spelled out is no number: that of before comes back (tests/traces bridge_max_reached).
+            self.profile.number = before
         if not actions:
             self.hang_up("NO_ROUTE_DESTINATION", at_once=True)
             return
@@ -231,6 +249,21 @@ class Channel(ChannelState, Hooks):
         if not in_thread:
             self.node.scheduler.call_later(0.0 if by_far_end or at_once else FRAME_SECONDS, self.execution.unwind)
 
+    def refer(self, extension: str) -> None:
+        """REFER from the far side: whom this leg is bridged with goes to the extension, where the profile lets it.
+
+        On a leg that is not bridged it is an error that the call survives.
+        """
+        if not self.node.settings.transferable:
+            return
+        if self.other is None or not self.times["bridged"]:
+            self.fire("CUSTOM", subclass="sofia::error")
+            return
+        partner = self.other[0]
+        partner.variables["sip_refer_to"] = f"<sip:{extension}@127.0.0.1>"
+        partner.variables["hangup_after_bridge"] = "false"
+        partner.transfer(extension)
+
     def lose_media(self) -> None:
         """No packet comes any more: noticed only by a channel that was given a limit (tests/traces media_timeout)."""
         seconds = whole(self.variables.get("rtp_timeout_sec", ""))
@@ -251,12 +284,13 @@ class Channel(ChannelState, Hooks):
         for name in list(self.taps):
             self.taps.pop(name).stop("")
         for recorder in list(self.recorders.values()):
-            recorder.stop()
+            recorder.stop(hung_up=True)
         for bug in reversed(self.bugs.copy()):
             self.remove_bug(bug)
-        if not self._disposition:
+        if self._disposition is None:
             self._disposition = channel_variables.ended_by_us(self)
-        self.variables["sip_hangup_disposition"] = self._disposition
+        if self._disposition:
+            self.variables["sip_hangup_disposition"] = self._disposition
         self.variables["hangup_cause"] = self.cause
         self.variables["hangup_cause_q850"] = str(causes.q850(self.cause))
         channel_variables.billing(self)
@@ -272,6 +306,7 @@ class Channel(ChannelState, Hooks):
     def destroy(self) -> None:
         self.destroyed = True
         self.on_destroy()
+        self.node.forget_tasks(self.uuid)
         self.fire("CHANNEL_DESTROY")
         self.set_state("CS_DESTROY")
 

@@ -49,7 +49,7 @@ class Executing(Protocol):
         self, name: str, extra: Sequence[Header] = (), *, variables: bool = True, first: Sequence[Header] = ()
     ) -> None: ...
 
-    def application(self, name: str, argument: str) -> App: ...
+    def application(self, name: str, argument: str) -> App | None: ...
 
     def hang_up(self, cause: str, *, in_thread: bool = False) -> None: ...
 
@@ -88,7 +88,7 @@ class Execution:
         """End whatever runs, as a change of the channel's state does.
 
         Messages that wait are run on a channel that is on its way already: they end as they begin
-        (tests/traces/flows/race_*_before_park).
+        (tests/traces race_*_before_park).
         """
         if self._notice_timer is not None:
             self._notice_timer.cancel()
@@ -184,8 +184,17 @@ class Execution:
             self._push(self._inbox.popleft())
         self._after()
 
+    def run_inside(self, application: str, argument: str) -> None:
+        """Run an application now, inside whatever runs."""
+        self._push(Message(application, argument, str(uuid.uuid4())))
+
     def _push(self, message: Message) -> None:
-        self._start(self._body(message))
+        application = self._channel.application(message.application, message.argument)
+        if application is None:
+            # Nothing is told of it, but the call is given up (switch_core_session.c).
+            self._channel.hang_up("DESTINATION_OUT_OF_ORDER", in_thread=True)
+        else:
+            self._start(self._body(message, application))
 
     def _start(self, body: Body) -> None:
         if self._stack:
@@ -223,13 +232,15 @@ class Execution:
         elif not self._stack and self._plan:
             application, argument = self._plan.popleft()
             self._push(Message(application, self._channel.expand(argument), str(uuid.uuid4())))
-            if self._inbox:
+            if self._channel.hung_up and not self._stack:
+                self.unwind()
+            elif self._inbox:
                 self._notice_later()
         elif not self._stack and not self._away:
             self._channel.hang_up("NORMAL_CLEARING", in_thread=True)
             self.unwind()
 
-    def _body(self, message: Message) -> Body:
+    def _body(self, message: Message, application: App) -> Body:
         channel = self._channel
         variables = channel.variables
         variables["current_application"] = message.application
@@ -246,7 +257,7 @@ class Execution:
         identity = ("Application-UUID", message.uuid)
         channel.fire("CHANNEL_EXECUTE", [*described, identity])
         answered = channel.answered
-        response = yield from channel.application(message.application, message.argument)
+        response = yield from application
         if response:
             variables["current_application_response"] = response
         shown = variables.get("current_application_response", "_none_")

@@ -22,6 +22,7 @@ from fsbridge.simulator.time.scheduler import Scheduler, Timer
 
 Reply = Callable[[str], None]
 
+_LOOKS_SECONDS = 0.5
 _POSTPONED_SECONDS = 30.0
 """An event that waits for another one is sent after so long without it."""
 
@@ -80,14 +81,18 @@ class Ground(ABC):
     def run_api(self, line: str, reply: Reply = lambda output: None) -> None:
         """Run an API command. Without `reply`, its output goes nowhere, as for a hook on a channel."""
 
-    def schedule_task(self, description: str, group: str, seconds: float, task: Callable[[], None]) -> Timer:
-        """FreeSWITCH's scheduler: announce, wait, do, announce."""
+    def schedule_task(self, description: str, group: str, due: int, task: Callable[[], None]) -> None:
+        """FreeSWITCH's scheduler: announce, wait, do, announce.
+
+        It looks twice a second whether the clock shows the second `due` (Unix time), so ``+2`` comes 1 to 2.5 seconds
+        later (switch_scheduler.c).
+        """
         self._tasks += 1
         headers = [
             ("Task-ID", str(self._tasks)),
             ("Task-Desc", description),
             ("Task-Group", group),
-            ("Task-Runtime", str(int(self.scheduler.wall() + seconds))),
+            ("Task-Runtime", str(due)),
         ]
         self.fire("ADD_SCHEDULE", headers)
         number = self._tasks
@@ -97,9 +102,9 @@ class Ground(ABC):
             task()
             self.fire("DEL_SCHEDULE", headers)
 
-        timer = self.scheduler.call_later(seconds, run)
+        look = self.random.uniform(0.0, _LOOKS_SECONDS)
+        timer = self.scheduler.call_later(max(due - self.scheduler.wall(), 0.0) + look, run)
         self._waiting_tasks[number] = (group, timer, headers)
-        return timer
 
     def forget_tasks(self, which: str) -> int:
         """Take a task's number, or a group's name, from the scheduler; how many tasks that were."""

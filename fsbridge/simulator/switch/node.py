@@ -35,8 +35,8 @@ class Message:
 
 Api = Callable[["Node", str, Reply], None]
 """Runs one API command line and gives its output to the reply, at once or (originate) when the call is up."""
-Applications = Callable[["Node", Channel, str, str], App]
-"""The generator of an application with its argument, on a channel."""
+Applications = Callable[["Node", Channel, str, str], App | None]
+"""The generator of an application with its argument, on a channel; None when there is none of this name."""
 
 
 @dataclass(frozen=True, slots=True)

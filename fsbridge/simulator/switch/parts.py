@@ -52,7 +52,9 @@ class Tap(Protocol):
 class Recording(Protocol):
     """One recording of a channel that goes on."""
 
-    def stop(self) -> None: ...
+    def stop(self, *, hung_up: bool = False) -> None:
+        """hung_up: it ends because the call does."""
+        ...
 
     def mask(self, masked: bool) -> None:
         """Take down silence from now on, or again what is heard."""

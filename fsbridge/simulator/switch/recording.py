@@ -13,6 +13,10 @@ from fsbridge.simulator.switch.channel import Channel
 from fsbridge.simulator.time.scheduler import Timer
 
 MAX_SECONDS = 3600
+FULL_DISK_SECONDS = 4.1
+"""64 KiB of PCM: what FreeSWITCH writes at once."""
+FULL_DISK_BYTES = 4096
+_WAV_HEADER = 44
 _BUG = "session_record"
 
 
@@ -26,39 +30,51 @@ def place(folder: str, path: str) -> str:
 
 
 def can_open(folder: str, path: str) -> bool:
-    """Whether a recording could be begun there: FreeSWITCH makes no folders."""
+    """Whether a recording could be begun there; missing folders are made, as by a FreeSWITCH that may."""
     file = place(folder, path)
-    return not file or (Path(file).parent.is_dir() and os.access(Path(file).parent, os.W_OK))
+    try:
+        if file:
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return not file or os.access(Path(file).parent, os.W_OK)
 
 
 class Recorder:
-    """Takes down a channel from `start` to `stop`: the far end alone, or both sides when `both`.
+    """Takes down a channel from `start` to `stop`: the far end alone, or both sides of a `session`.
 
-    Both sides are added up, or kept apart (the far end on the left) when RECORD_STEREO is set on the channel.
+    Both sides are added up, or kept apart (the far end on the left) when RECORD_STEREO is set on the channel. A full
+    disk (`faults.fill_disk`) is noticed when FULL_DISK_SECONDS are to be written at once; what was recorded is lost but
+    for the first FULL_DISK_BYTES.
     """
 
-    def __init__(self, channel: Channel, path: str, seconds: int, *, both: bool, bug: bool) -> None:
+    def __init__(self, channel: Channel, path: str, *, session: bool) -> None:
+        """session: it goes on beside the applications and tells how it ended; else it is the application `record`."""
         self._channel = channel
         self._path = path
-        self._seconds = min(seconds or MAX_SECONDS, MAX_SECONDS)
-        self._both = both
-        self._bug = bug
+        self._session = session
         self._from = 0
         self._masks: list[tuple[int, int | None]] = []
         self._limit: Timer | None = None
 
-    def start(self) -> None:
+    def start(self, limit: int = 0) -> bool:
+        """Begin; False when nothing can be written there. `limit`: seconds of the clock until it ends by itself."""
         channel = self._channel
+        if not can_open(channel.node.settings.recordings, self._path):
+            channel.variables["record_completion_cause"] = "uri-failure"
+            return False
         self._from = channel.sample()
         for line in (channel.heard, channel.said):
             line.keep(MAX_SECONDS * RATE)
         channel.recorders[self._path] = self
         channel.fire("RECORD_START", [("Record-File-Path", self._path)])
-        if self._bug:
+        if self._session:
             channel.add_bug(_BUG)
-        self._limit = channel.node.scheduler.call_later(self._seconds, self.stop)
+        seconds = limit - channel.node.scheduler.wall() % 1 if limit else MAX_SECONDS
+        self._limit = channel.node.scheduler.call_later(seconds, self.stop)
+        return True
 
-    def stop(self) -> None:
+    def stop(self, *, hung_up: bool = False) -> None:
         """Write the file, set the variables, tell. A second call does nothing."""
         channel = self._channel
         if channel.recorders.pop(self._path, None) is None:
@@ -66,29 +82,45 @@ class Recorder:
         if self._limit is not None:
             self._limit.cancel()
         count = channel.sample() - self._from
+        size, written = self._write(count)
+        values = {"file_size": size, "samples": count, "seconds": count // RATE, "ms": count * 1000 // RATE}
+        if not self._session:
+            values["record_file_size"] = size
+        for name, value in values.items():
+            channel.variables[f"record_{name}"] = str(value)
+        told = [("Record-File-Path", self._path)]
+        if self._session:
+            completion = "success-silence" if hung_up else "success-maxtime"
+            channel.variables["record_completion_cause"] = completion if written else "uri-failure"
+            told.append(("Record-Completion-Cause", channel.variables["record_completion_cause"]))
+        channel.fire("RECORD_STOP", told)
+        if self._session:
+            channel.remove_bug(_BUG)
+
+    def _write(self, count: int) -> tuple[int, bool]:
+        """Write so many samples; the file's size, and whether they have all been written as far as was seen."""
+        channel = self._channel
         sides = [channel.heard.read(self._from, count)]
-        if self._both:
+        if self._session:
             sides.append(channel.said.read(self._from, count))
             if channel.variables.get("RECORD_STEREO") != "true":
                 total = np.frombuffer(sides[0], "<i2").astype(np.int32) + np.frombuffer(sides[1], "<i2")
                 sides = [total.clip(-32768, 32767).astype("<i2").tobytes()]
         sides = [self._masked(pcm) for pcm in sides]
         file = place(channel.node.settings.recordings, self._path)
-        size = 44 + sum(map(len, sides))
-        completion = "success-maxtime"
+        size = _WAV_HEADER + sum(map(len, sides))
+        written = True
         if file:
             try:
                 size = sound.write_wav(file, *sides)
             except sound.SoundError:
-                completion = "failure"
-        values = {"file_size": size, "samples": count, "seconds": count // RATE, "ms": count * 1000 // RATE}
-        for name, value in values.items():
-            channel.variables[f"record_{name}"] = str(value)
-        channel.variables["record_completion_cause"] = completion
-        told = [("Record-File-Path", self._path), ("Record-Completion-Cause", completion)]
-        channel.fire("RECORD_STOP", told)
-        if self._bug:
-            channel.remove_bug(_BUG)
+                written = False
+        if channel.node.faults.disk_full:
+            size = min(size, FULL_DISK_BYTES)
+            written = count < FULL_DISK_SECONDS * RATE
+            if file:
+                os.truncate(file, size)
+        return size, written
 
     def mask(self, masked: bool) -> None:
         """Take down silence from now on, or again what is heard: for digits and card numbers."""

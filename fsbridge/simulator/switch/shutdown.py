@@ -1,7 +1,7 @@
 """How a node goes down when it is told to: as measured, with the event socket up for long after the calls are gone.
 
 ``fsctl shutdown`` is answered at once and does nothing for up to a second. Then every call is hung up with
-SYSTEM_SHUTDOWN; some report late (tests/traces/flows/node_shut_down_with_flow: after 10 s), some never. SIP is gone: no
+SYSTEM_SHUTDOWN; some report late (tests/traces node_shut_down_with_flow: after 10 s), some never. SIP is gone: no
 call can be placed, `sofia` is no command. Last the sockets end. ``fsctl shutdown now`` ends them without a word.
 """
 

@@ -62,12 +62,17 @@ def called(channel: ChannelState) -> None:
 
 
 def ended_by_far_end(channel: ChannelState, status: int) -> str:
-    """A BYE (`status` 0) or a refusal; returns the disposition, which a BYE shows only after CHANNEL_HANGUP."""
+    """A BYE (`status` 0) or a refusal; returns the disposition, which a BYE shows only after CHANNEL_HANGUP.
+
+    A status above 699 is FreeSWITCH's own: nobody said it, so there is no disposition.
+    """
     variables = channel.variables
     final = status or 200
-    variables["proto_specific_hangup_cause"] = f"sip:{final}"
     variables["sip_term_status"] = str(final)
     variables["sip_term_cause"] = str(causes.q850(channel.cause))
+    if final > 699:
+        return ""
+    variables["proto_specific_hangup_cause"] = f"sip:{final}"
     if status and channel.inbound:
         return "recv_cancel"
     if status:

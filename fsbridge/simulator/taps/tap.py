@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 from typing import Protocol
 
+import gevent
 import gevent.socket
 import numpy as np
 import orjson
@@ -146,11 +147,16 @@ class AudioTap:
         except InvalidURI:
             self._failed("Unable to connect")
             return
-        if uri.secure:
-            self._failed("the simulator speaks ws:// only")
-            return
         try:
-            self._socket = gevent.socket.create_connection((uri.host, uri.port), timeout=CONNECT_SECONDS)
+            with gevent.Timeout(CONNECT_SECONDS, TimeoutError("nobody answers")):
+                if uri.secure:
+                    gevent.socket.getaddrinfo(uri.host, uri.port)
+                    self._failed("the simulator speaks ws:// only")
+                    return
+                self._socket = gevent.socket.create_connection((uri.host, uri.port))
+        except gevent.socket.gaierror:
+            # Nothing at all is told of a host that is not found (tests/traces/flows bot_host_unresolvable).
+            return
         except OSError:
             self._failed("Unable to connect")
             return
