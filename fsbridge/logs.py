@@ -24,10 +24,6 @@ SECRET_KEYS = frozenset(
 _CHATTY = ("urllib3", "requests", "asyncio")
 """Libraries that tell every step at INFO; their warnings are wanted."""
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-_CONTROL |= {code: f"\\u{code:04x}" for code in range(0xD800, 0xE000)}
-_CONTROL |= {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t", 0x2028: "\\u2028", 0x2029: "\\u2029"}
-
 
 def mask_number(number: str) -> str:
     """A telephone number or SIP URI that is recognisable but no longer somebody's: ``+1555…67``.
@@ -55,10 +51,13 @@ def drop_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMap
 
 
 def one_line(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: control characters in texts become escapes, so that no value can forge a line."""
+    """A structlog processor: what is no visible character becomes an escape: no value can forge a line, none can steer.
+
+    (Escape sequences, line ends of every kind, and marks that turn the reading direction round.)
+    """
     for key, value in event.items():
-        if isinstance(value, str) and key != "exception":
-            event[key] = value.translate(_CONTROL)
+        if isinstance(value, str) and key != "exception" and not value.isprintable():
+            event[key] = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in value)
     return event
 
 
@@ -111,6 +110,10 @@ def configure(
 
 def _to_json(event: Any, **_: Any) -> str:
     try:
-        return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        line = orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:  # lone surrogates, integers beyond 64 bits: rare, and still a line
         return json.dumps(event, default=str, separators=(",", ":"))
+    # JSON lets pass what some terminals obey; inside its texts it has an escape for everything.
+    return (
+        line if line.isprintable() else "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in line)
+    )

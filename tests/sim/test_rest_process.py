@@ -109,6 +109,25 @@ def test_a_second_service_on_the_same_port_ends_nobody_s_calls(tmp_path: Path, s
             assert stack.get(placed)["status"] == "Ringing"
 
 
+def test_two_services_with_one_name_for_a_node_leave_each_other_s_calls_alone(tmp_path: Path) -> None:
+    with simulated_node(1.0) as simulator:
+        tables = {**NO_WORKER, **RINGS_LONG}
+        first, second = (settings(tmp_path / name, simulator.port, **tables) for name in ("first", "second"))
+        with running(first, simulator) as one, running(second, simulator) as other:
+            placed = [stack.place("+15550100005").json()["sessionId"] for stack in (one, other)]
+            for stack, session in zip((one, other), placed, strict=True):
+                until(lambda stack=stack, session=session: stack.get(session)["status"] == "Ringing")  # type: ignore[misc]
+            for stack in (one, other):
+                stack.service.sweep.after_reconnect("sim")
+            for stack in (one, other):
+                until(lambda stack=stack: stack.service.sweep._watches["sim"].foreign)  # type: ignore[misc]
+                assert stack.service.sweep.pursued("sim") == 0
+            assert [stack.get(session)["status"] for stack, session in zip((one, other), placed, strict=True)] == [
+                "Ringing",
+                "Ringing",
+            ]
+
+
 def _copy_of_its_calls(stack: Stack, folder: Path) -> Path:
     """A data folder with the same unfinished call in it, as one has who starts a copy of a service."""
     origin = stack.service.settings.service.data_dir
