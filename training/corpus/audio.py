@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
-from scipy import signal
 
 from amd_model.detector.spec import SAMPLE_RATE
 from amd_model.sound import files
-from amd_model.sound.files import AudioError, Headerless, Sound
+from amd_model.sound.files import AudioError, Headerless
 from amd_model.verdict import Verdict
 from training.corpus.manifest import Clip, ManifestError, write
 from training.telephone.channel import Audio
+from training.telephone.transforms import at_8k
 
 NAMED = 10
 """Files named of each kind of loss; of the rest the number is told."""
@@ -27,18 +27,10 @@ NAMED = 10
 def load_audio(path: Path) -> Audio:
     """A file as 8 kHz mono float32; channels are averaged. Raises ManifestError."""
     try:
-        return at_8k(files.read(path))
+        sound = files.read(path)
     except AudioError as error:
         raise ManifestError(str(error)) from error
-
-
-def at_8k(sound: Sound) -> Audio:
-    """Its samples at our rate."""
-    if sound.rate == SAMPLE_RATE:
-        return sound.samples
-    common = int(np.gcd(sound.rate, SAMPLE_RATE))
-    resampled = signal.resample_poly(sound.samples, SAMPLE_RATE // common, sound.rate // common)
-    return np.asarray(resampled, dtype=np.float32)
+    return at_8k(sound.samples, sound.rate)
 
 
 def trimmed(audio: Audio, keep_s: float = 0.1) -> Audio:
@@ -94,7 +86,7 @@ def copy_in(
         except AudioError as error:
             done.unread.append(str(error))
             continue
-        audio = at_8k(sound)
+        audio = at_8k(sound.samples, sound.rate)
         if clip.verdict is None:
             audio = trimmed(audio)
         peak = float(np.max(np.abs(audio), initial=0.0))
