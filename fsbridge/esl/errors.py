@@ -7,6 +7,7 @@ EslError
 ├── EslAuthRejected      the password is wrong, or the ACL refuses this host
 ├── CommandTimeout       no reply in time; the command may still have an effect
 └── CommandFailed        FreeSWITCH answered -ERR: the command had no effect
+    └── ModuleMissing    it would have had none: the node has not loaded what it needs
 CommandError             (a ValueError of ours) a command that must not be sent
 """
 
@@ -45,6 +46,10 @@ class CommandFailed(EslError):
     def __init__(self, command: str, reply: str) -> None:
         self.reply = reply
         super().__init__(f"{command}: {reply}")
+
+
+class ModuleMissing(CommandFailed):
+    """The node has not loaded the module that an application needs; FreeSWITCH itself would not say so."""
 
 
 class CommandError(FsbridgeError, ValueError):

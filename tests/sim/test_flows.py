@@ -220,9 +220,12 @@ def test_what_is_said_is_understood_by_the_nodes_recogniser_in_no_trace(house: H
 NO_ENGINE = "{text: hello, engine: cepstral}"
 
 
-@pytest.mark.parametrize("step", [f"speak: {NO_ENGINE}", f"gather: {{variable: x, speak: {NO_ENGINE}}}"])
-def test_an_engine_that_is_not_there_is_an_outcome_of_its_own(house: House, step: str) -> None:
-    resource = house.call(f"  - {{id: s, {step}, on: {{failed: no}}}}\n  - {{id: no, end: {{result: mute}}}}")
+@pytest.mark.parametrize(
+    ("step", "outcome"),
+    [(f"speak: {NO_ENGINE}", "unavailable"), (f"gather: {{variable: x, speak: {NO_ENGINE}}}", "failed")],
+)
+def test_an_engine_that_is_not_there_is_an_outcome_of_its_own(house: House, step: str, outcome: str) -> None:
+    resource = house.call(f"  - {{id: s, {step}, on: {{{outcome}: no}}}}\n  - {{id: no, end: {{result: mute}}}}")
     assert resource["flowResult"] == "mute", (resource, house.timeline(resource))
     broken = house.call(f"  - {{id: s, {step}}}")
     assert "mod_cepstral is not loaded" in broken["failureDetail"]
@@ -318,10 +321,18 @@ def test_a_bridge_leaves_the_channel_to_the_flow(house: House, to: str, result: 
     assert (resource["status"], resource["flowResult"]) == ("Completed", result), (resource, house.timeline(resource))
 
 
-def test_a_bridge_may_not_last_for_ever(house: House) -> None:
-    talk = "  - {id: t, bridge: {to: '+15550107000', timeout: 1, max: 1}, on: {failed: l}}\n"
-    resource = house.call(talk + "  - {id: l, end: {result: left}}")
-    assert resource["flowResult"] == "left", (resource, house.timeline(resource))
+BOUNDED = ["bridge: {to: '+15550107000', timeout: 20, max: 1}", "conference: {room: team, max: 1}"]
+
+
+@pytest.mark.parametrize("step", BOUNDED)
+def test_what_has_a_bound_is_done_when_it_is_reached(house: House, step: str) -> None:
+    resource = house.call(
+        f"  - {{id: t, {step}}}\n  - {{id: p, play: person-thanks.flac}}\n  - {{id: l, end: {{result: on}}}}"
+    )
+    assert resource["flowResult"] == "on", (resource, house.timeline(resource))
+    (ended,) = [each for each in house.timeline(resource) if each["event"] == "stepEnded" and each["step"] == "t"]
+    assert (ended["outcome"], ended["detail"]) == ("done", "ended after its max of 1 s")
+    assert ended["durationMs"] < 12_000  # the ringing's twenty seconds are not waited for
 
 
 def test_a_transfer_ends_the_flow_and_not_the_call(house: House) -> None:
@@ -378,13 +389,6 @@ def test_a_recording_is_recognised_and_another_is_not(house: House) -> None:
     assert other["flowResult"] == "other", (other, house.timeline(other))
     missing = house.call("  - {id: e, expect: {audio_like: nothing.wav}}")
     assert "nothing.wav: there is no such file" in missing["failureDetail"]
-
-
-def test_a_room_is_left_when_its_time_is_up(house: House) -> None:
-    resource = house.call(
-        "  - {id: c, conference: {room: team, max: 1}, on: {failed: l}}\n  - {id: l, end: {result: left}}"
-    )
-    assert resource["flowResult"] == "left", (resource, house.timeline(resource))
 
 
 def test_sound_from_the_customers_server_and_a_notice_on_the_way(house: House) -> None:

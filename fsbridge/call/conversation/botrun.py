@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fsbridge.amd import fork
-from fsbridge.call.conversation.executor import BREAK_S, Executor
+from fsbridge.call.conversation.executor import BREAK_S, Executor, Watch, completed
 from fsbridge.esl.errors import CommandTimeout, EslError
 from fsbridge.esl.events import Event
 from fsbridge.flow.document import parts
@@ -36,6 +36,9 @@ class BotRun:
     ended: Result | None = None
     deadline: float | None = None
     _executing: ActionId | None = None
+    _asked: str = ""
+    _watch: Watch = field(default_factory=Watch)
+    _cut: bool = False
     _last: bot.Depart | bot.Finish | None = None
 
     def start(self, now: float) -> Refused | None:
@@ -54,6 +57,7 @@ class BotRun:
         if self.ended is not None:
             return
         if event.name == "DTMF" and self.part is not None:
+            self._cut = True
             self._do(bot.digit(self.part, event.headers.get("DTMF-Digit", "")), now)
             return
         if event.name != "CUSTOM":
@@ -77,10 +81,12 @@ class BotRun:
         if self.ended is not None or self.part is None or event.application_uuid != self._executing:
             return
         self._executing = None
+        took_s = self._watch.done(event)
         if self._last is not None:
             self._leave(self._last)
         else:
-            self._do(bot.executed(self.part), now)
+            self._do(bot.executed(self.part, completed(event, self._asked, took_s, cut=self._cut)), now)
+        self._watch.idle()
 
     def on_time(self, now: float) -> None:
         """The bot did not come, or its time is up."""
@@ -91,7 +97,7 @@ class BotRun:
         elif self.part is None:
             self._end(Refused(f"the bot did not connect within {self.action.connect_s:g} s"))
         else:
-            self._finish(bot.Finish(Streamed(StreamEnd.DONE, self.part.variables)), now)
+            self._finish(bot.Finish(Streamed(StreamEnd.BOUND, self.part.variables)), now)
 
     def stop(self) -> None:
         """End the fork; a channel that is gone took it along."""
@@ -114,14 +120,16 @@ class BotRun:
 
     def _execute(self, execute: Execute, now: float) -> None:
         self._executing = ActionId(new_uuid())
+        self._asked, self._cut = execute.arg, False
+        self._watch.sent()
         try:
             self.node.execute(self.channel, self._executing, execute.app, execute.arg)
         except CommandTimeout:
             pass  # it may play all the same: its completion is waited for
-        except EslError:
+        except EslError as error:
             self._executing = None  # nothing plays, so the next may
             if self.part is not None and self._last is None:
-                self._do(bot.executed(self.part), now)
+                self._do(bot.executed(self.part, Refused(str(error))), now)
 
     def _finish(self, last: bot.Depart | bot.Finish, now: float) -> None:
         """The end, once what plays has stopped: the flow's next application would run inside it."""
@@ -143,6 +151,7 @@ class BotRun:
         self._end(result)
 
     def _break(self) -> None:
+        self._cut = True
         if self._executing is not None:
             with contextlib.suppress(EslError):
                 self.node.break_off(self.channel)

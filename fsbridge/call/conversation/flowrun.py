@@ -10,13 +10,13 @@ nothing is sent after `stop`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fsbridge.call.conversation.botrun import BotRun
 from fsbridge.call.conversation.ears import Ears
-from fsbridge.call.conversation.executor import BREAK_S, Executor
+from fsbridge.call.conversation.executor import BREAK_S, Executor, Watch, completed
 from fsbridge.call.lifecycle.inputs import FlowEnded, FlowResult
-from fsbridge.esl.errors import CommandFailed, EslError, EslNotSent
+from fsbridge.esl.errors import CommandFailed, EslError, EslNotSent, ModuleMissing
 from fsbridge.esl.events import Event
 from fsbridge.flow.document.model import FlowDocument
 from fsbridge.flow.interpreter import interpreter
@@ -24,7 +24,6 @@ from fsbridge.flow.interpreter.actions import (
     Action,
     Dial,
     Execute,
-    Executed,
     Fetch,
     FlowEnd,
     FlowOutcome,
@@ -38,9 +37,13 @@ from fsbridge.flow.interpreter.actions import (
     Tell,
     TimedOut,
     Told,
+    Unavailable,
 )
 from fsbridge.flow.interpreter.interpreter import Facts, FlowState, Left, Turn
 from fsbridge.model.ids import ActionId, ChannelUuid, new_uuid
+
+AWAY_S = 1.0
+"""How often it is looked whether a node that is away is back, and how long it then is waited for what it tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,9 @@ class FlowRun:
     _run_until: float = 0.0
     _breaking: bool = False
     _held: bool = False
+    _watch: Watch = field(default_factory=Watch)
+    _cut: bool = False
+    _was_away: bool = False
 
     @property
     def deadline(self) -> float | None:
@@ -124,9 +130,12 @@ class FlowRun:
         if self.bot is not None:
             self.bot.on_event(event, now)
             self._pass_bot_end(now)
-        else:
-            self.ears.on_event(event)
-            self._listen(now)
+            return
+        self._cut = self._cut or event.name == "DTMF"
+        if event.name == "CHANNEL_BRIDGE" and isinstance(self.action, Dial) and not self._breaking:
+            self._until = now + self.action.talk_s
+        self.ears.on_event(event)
+        self._listen(now)
 
     def on_news(self, news: FlowNews, now: float) -> None:
         """Take the result of what was done beside."""
@@ -158,6 +167,8 @@ class FlowRun:
         if self._until is None or now < self._until:
             return
         match self.action:
+            case Listen() | Execute() | Dial() if not self._breaking and self._hears_nothing(now):
+                pass
             case Listen(expectation):
                 self._resume(TimedOut(self.ears.instead(expectation)), now)
             case Execute() | Dial() if not self._breaking:
@@ -171,18 +182,34 @@ class FlowRun:
         self.stopped = True
         self._until = None
 
+    def _hears_nothing(self, now: float) -> bool:
+        """Whether silence means nothing, because the node is away, or was just now: it may be gone with the channel.
+
+        The call finds that out and ends the flow; until it has, nothing is concluded.
+        """
+        away = self.node.away
+        if away or self._was_away:
+            self._was_away, self._until = away, now + AWAY_S
+            return True
+        return False
+
     # --- results -----------------------------------------------------------------------------------------
 
     def _on_completion(self, event: Event, now: float) -> None:
-        prefix = "variable_"
         if self.bot is not None:
             self.bot.on_completion(event, now)
             self._pass_bot_end(now)
         elif self.action_id is not None and event.application_uuid == self.action_id:
-            headers = event.headers
-            variables = {name.removeprefix(prefix): headers[name] for name in headers if name.startswith(prefix)}
-            executed = Executed(headers.get("Application-Response", ""), variables)
-            self._resume(TimedOut() if self._breaking else executed, now)
+            self._resume(self._executed(event), now)
+            self._watch.idle()
+
+    def _executed(self, event: Event) -> Result:
+        took_s = self._watch.done(event)
+        bounded = self._breaking and _leaves_park(self.action)
+        if self._breaking and not bounded:
+            return TimedOut()
+        asked = self.action.arg if isinstance(self.action, Execute) else ""
+        return completed(event, asked, took_s, cut=self._cut, bounded=bounded)
 
     def _listen(self, now: float) -> None:
         if isinstance(self.action, Listen):
@@ -234,6 +261,7 @@ class FlowRun:
             return None
         self.action_id = ActionId(new_uuid())
         self._until = now + action.deadline_s
+        self._cut = self._was_away = False
         match action:
             case Execute(app, arg):
                 self.ears.mark()
@@ -265,8 +293,11 @@ class FlowRun:
 
     def _send(self, app: str, arg: str) -> Result | None:
         assert self.action_id is not None
+        self._watch.sent()
         try:
             self.node.execute(self.channel, self.action_id, app, arg)
+        except ModuleMissing as error:
+            return Unavailable(error.reply)
         except CommandFailed as error:
             return Refused(str(error))
         except EslNotSent as error:
@@ -308,7 +339,7 @@ class FlowRun:
     def _break_off(self, now: float) -> None:
         """End the application in flight; its completion is awaited: what is sent before it would run inside it."""
         self._breaking, self._until = True, now + BREAK_S
-        leaves = isinstance(self.action, Dial) or (isinstance(self.action, Execute) and self.action.app == "conference")
+        leaves = _leaves_park(self.action)
         try:
             (self.node.call_back if leaves else self.node.break_off)(self.channel)
         except (CommandFailed, EslNotSent):
@@ -318,6 +349,10 @@ class FlowRun:
             pass  # it may have been done, so it is waited for
         if leaves:
             self.outside.called_back()
+
+
+def _leaves_park(action: Action | None) -> bool:
+    return isinstance(action, Dial) or (isinstance(action, Execute) and action.leaves)
 
 
 def _as_call_input(end: FlowEnd) -> FlowEnded:

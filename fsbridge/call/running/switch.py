@@ -25,7 +25,15 @@ from fsbridge.esl.dialstring import (
     Tap,
     originate,
 )
-from fsbridge.esl.errors import CommandError, CommandFailed, CommandTimeout, EslConnectionLost, EslError, EslNotSent
+from fsbridge.esl.errors import (
+    CommandError,
+    CommandFailed,
+    CommandTimeout,
+    EslConnectionLost,
+    EslError,
+    EslNotSent,
+    ModuleMissing,
+)
 from fsbridge.flow.interpreter.actions import OpenStream
 from fsbridge.model.call import Call
 from fsbridge.model.ids import ActionId, ChannelUuid, new_uuid
@@ -141,17 +149,22 @@ class Switch:
         """Whether the node has such a channel."""
         return self._reach().api(f"uuid_exists {channel}").strip() != "false"
 
-    def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
-        """Start an application for a flow. Raises CommandFailed where the node has not what it needs.
+    @property
+    def away(self) -> bool:
+        """Whether nothing can be told to the node now, or heard from it."""
+        return self._node is None or not self._node.connected
 
-        A node that is away for a moment is waited for. FreeSWITCH completes a `speak` whose engine is not loaded like
-        any other, at once and in silence.
+    def execute(self, channel: ChannelUuid, action_id: ActionId, app: str, arg: str) -> None:
+        """Start an application for a flow. Raises ModuleMissing where the node has not what it needs.
+
+        A node that is away for a moment is waited for. FreeSWITCH completes a `speak` or `say` whose module is not
+        loaded like any other, at once and in silence.
         """
         node = self._reach()
         node.wait_connected(RETURN_S)
-        engine = _tts_engine(app, arg)
-        if engine is not None and not node.has_module(f"mod_{engine}"):
-            raise CommandFailed(app, f"the node has no text-to-speech engine {engine!r} (mod_{engine} is not loaded)")
+        needed = _module(app, arg)
+        if needed is not None and not node.has_module(needed):
+            raise ModuleMissing(app, f"the node cannot speak so: {needed} is not loaded")
         if app == "transfer":
             self._give_away(channel)
         else:
@@ -213,10 +226,12 @@ class Switch:
         return self._node
 
 
-def _tts_engine(app: str, arg: str) -> str | None:
-    """The engine that an application will speak with; ``unimrcp:server`` is the module unimrcp's."""
+def _module(app: str, arg: str) -> str | None:
+    """The module that an application will speak with; ``unimrcp:server`` is an engine of the module unimrcp."""
+    if app == "say":
+        return f"mod_say_{arg.partition(' ')[0]}"
     if app == "speak":
-        return arg.partition("|")[0].partition(":")[0]
+        return f"mod_{arg.partition('|')[0].partition(':')[0]}"
     if app == "multiset" and arg.startswith("tts_engine="):
-        return arg.removeprefix("tts_engine=").partition(" ")[0].partition(":")[0]
+        return f"mod_{arg.removeprefix('tts_engine=').partition(' ')[0].partition(':')[0]}"
     return None

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fsbridge.flow.document import expectation, faults, parts, template
+from fsbridge.flow.document import expectation, faults, parts, speech, template
 from fsbridge.flow.document.errors import FlowInvalid, Problem
 from fsbridge.flow.document.faults import Fault
 from fsbridge.flow.document.model import ENDS, KINDS, Defaults, Entries, FlowBody, FlowDocument, Step
@@ -227,8 +227,13 @@ def _meaning_of_step(number: int, step: Step, ids: _Ids, defaults: Defaults) -> 
 
 def _lost_in_speech(step: Step) -> Iterator[tuple[Path, str]]:
     for field, text in speeches(step):
-        if lost := template.unspeakable(text):
+        if lost := speech.unspeakable(text):
             yield field, f"{' '.join(lost[:20])} cannot be spoken; write the word instead"
+    if step.say is not None and "{{" not in step.say.value:
+        try:
+            speech.sayable(step.say.kind, step.say.value)
+        except template.TemplateError as error:
+            yield ("say", "value"), str(error)
 
 
 def _unplayable(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:

@@ -45,12 +45,12 @@ from fsbridge.flow.document.template import Prompts
 MAX_STEPS = 1_000
 MAX_CASES = 100
 
-DONE, FAILED, TIMEOUT, MISSING = "done", "failed", "timeout", "missing"
+DONE, FAILED, TIMEOUT, MISSING, UNAVAILABLE = "done", "failed", "timeout", "missing", "unavailable"
 
 OUTCOMES: dict[str, tuple[str, ...]] = {
     "play": (DONE, MISSING, FAILED),
-    "speak": (DONE, FAILED),
-    "say": (DONE, FAILED),
+    "speak": (DONE, UNAVAILABLE, FAILED),
+    "say": (DONE, UNAVAILABLE, FAILED),
     "pause": (DONE,),
     "gather": (DONE, TIMEOUT, FAILED),
     "menu": (TIMEOUT, FAILED),

@@ -6,13 +6,13 @@ stands.
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from fsbridge.esl.causes import CAUSES
 from fsbridge.flow.document import pattern
+from fsbridge.flow.document.speech import Saying
 from fsbridge.near import Words
 
 StepId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
@@ -69,17 +69,6 @@ def _speech(value: Any) -> Any:
 
 
 Speech = Annotated[Speak, BeforeValidator(_speech, json_schema_input_type=Speak | Text)]
-
-
-class Saying(StrEnum):
-    """How a value is read out; the values are the document's words."""
-
-    NUMBER = "number"
-    DIGITS = "digits"
-    MONEY = "money"
-    DATE = "date"
-    TIME = "time"
-    SPELLED = "spelled"
 
 
 class Say(Part):

@@ -8,7 +8,6 @@ application arguments, so none of them may arrive there.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +17,10 @@ from fsbridge.flow.document.expression import lookup
 from fsbridge.flow.document.work import ANY, Work
 
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z0-9_]+)*)\s*\}\}")
-_OPEN = re.compile(r"\{\{|\}\}")
+OPEN = re.compile(r"\{\{|\}\}")
 
 MAX_TEXT = 8_000
 """Characters that a template may grow to: `set` in a circle could double a text until memory ends."""
-MAX_SPEECH = 2_000
 MAX_URL = 2_000
 MAX_DEPTH = 20
 MAX_DATA = 65_536
@@ -31,12 +29,10 @@ _LARGEST = 10**30
 """Python refuses to write very large integers at all; nobody has a use for one here."""
 
 _FILE = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-_STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[0-9]{1,7})")
+_STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[1-9][0-9]{0,6})")
+"""Of silence at least a millisecond: of none FreeSWITCH plays for ever."""
 _URL = re.compile(r"https?://([A-Za-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
-_SPOKEN = frozenset(" .,:!?()-+%&@/#*€£\u2019")
-_PAUSES = frozenset("'\";\u2018\u201a\u201c\u201d\u201e\u00ab\u00bb\u2026\u2013\u2014")
-"""Punctuation that may stand in a document's text though only a pause (of ' its typographic form) remains."""
 
 
 class TemplateError(ValueError):
@@ -45,7 +41,7 @@ class TemplateError(ValueError):
 
 def names(text: str) -> set[str]:
     """The variables that a template reads. Raises TemplateError when its braces are no template."""
-    if _OPEN.search(_PLACE.sub("", text)):
+    if OPEN.search(_PLACE.sub("", text)):
         raise TemplateError("has {{ or }} that is no {{ variable }}")
     if len(literal(text)) > MAX_TEXT:
         raise TemplateError(f"is longer than {MAX_TEXT} characters")
@@ -187,31 +183,6 @@ def literal(text: str) -> str:
 def flattened(text: str) -> str:
     """The template with dotted places cut to their first name, for trying it out with stand-ins."""
     return _PLACE.sub(lambda match: f"{{{{ {match[1].split('.')[0]} }}}}", text)
-
-
-def unspeakable(text: str) -> str:
-    """The characters of a document's own words that would be lost in speech; its author is told, not the far end."""
-    own = set(_OPEN.sub("", literal(text)))
-    return "".join(sorted(c for c in own if not (_is_spoken(c) or c.isspace() or c in _PAUSES)))
-
-
-def speakable(text: str) -> str:
-    """The text as it may be spoken: letters, marks and digits of any script, plain punctuation; the rest is a pause.
-
-    Raises TemplateError when nothing is left, or too much is asked for.
-    """
-    text = text.replace("'", "\u2019")
-    cleaned = " ".join("".join(c if _is_spoken(c) else " " for c in text).split())
-    if not cleaned:
-        raise TemplateError("nothing is left to speak")
-    if len(cleaned) > MAX_SPEECH:
-        raise TemplateError(f"more than {MAX_SPEECH} characters to speak at once")
-    return cleaned
-
-
-def _is_spoken(character: str) -> bool:
-    # Marks (M…) are the vowels of many scripts: without them Hindi, Thai or pointed Arabic cannot be read.
-    return character.isalnum() or character in _SPOKEN or unicodedata.category(character).startswith("M")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,16 @@ NOTHING: Mapping[str, str] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Execute:
-    """Run an application on the channel; give it up after `deadline_s`."""
+    """Run an application on the channel; give it up after `deadline_s`.
+
+    `leaves`: the channel leaves `park` for it, so it ends by being sent back there; then `deadline_s` is the step's own
+    bound, and reaching it no fault.
+    """
 
     app: str
     arg: str
     deadline_s: float
+    leaves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +55,17 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Dial:
-    """Bridge the channel to somebody else; routing and the dial string are the service's."""
+    """Bridge the channel to somebody else; routing and the dial string are the service's.
+
+    It rings for `ring_s`, which FreeSWITCH keeps; from the answer on the two may talk for `talk_s`. `deadline_s` is for
+    an answer that nobody told of.
+    """
 
     to: str
     trunk: str | None
     caller_id: str | None
     ring_s: float
+    talk_s: float
     deadline_s: float
 
 
@@ -91,10 +101,18 @@ Action = Execute | Listen | Fetch | Dial | OpenStream | Tell | Rest
 
 @dataclass(frozen=True, slots=True)
 class Executed:
-    """The application ended: its Application-Response and the channel's variables then."""
+    """The application ended: its Application-Response and the channel's variables then.
+
+    `asked` is what was sent, `took_s` how long it took, by the node's clock; None where nobody knows. `bounded`: its
+    step's own bound ended it. `cut`: a key was pressed meanwhile, or the bot called it off: it may have ended early.
+    """
 
     response: str = ""
     variables: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    asked: str = ""
+    took_s: float | None = None
+    bounded: bool = False
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +134,11 @@ class Fetched:
 
 
 class StreamEnd(StrEnum):
-    """How a voice bot's part came to its end."""
+    """How a voice bot's part came to its end; `bound`: its time (`max`) was up."""
 
     DONE = "done"
     GONE = "bot_gone"
+    BOUND = "bound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +175,14 @@ class Refused:
     reason: str
 
 
-Result = Executed | Heard | Fetched | Streamed | Told | Rested | TimedOut | Refused
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """The node has not what the action needs."""
+
+    reason: str
+
+
+Result = Executed | Heard | Fetched | Streamed | Told | Rested | TimedOut | Refused | Unavailable
 
 
 class FlowOutcome(StrEnum):

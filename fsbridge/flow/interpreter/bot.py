@@ -9,7 +9,8 @@ The bot hears the far end's audio (mod_audio_fork) and sends text frames ``{"typ
     {"command":"set","variables":{…}}         variables of the flow
     {"command":"transfer","extension":"100"} · {"command":"hangup","cause":"NORMAL_CLEARING"} · {"command":"done"}
 
-What plays is played in order. Commands are data of another house: what is not allowed is told to the bot and left.
+What plays is played in order; the bot is told `played` of each, or why it was not. Commands are data of another house:
+what is not allowed is told to the bot and left.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from fsbridge.esl.causes import CAUSES
 from fsbridge.flow.document import parts
 from fsbridge.flow.document.model import FlowDocument, Step
 from fsbridge.flow.document.template import MAX_TEXT, TemplateError
-from fsbridge.flow.interpreter import plan
-from fsbridge.flow.interpreter.actions import Execute, Streamed, StreamEnd
+from fsbridge.flow.interpreter import media, plan
+from fsbridge.flow.interpreter.actions import Execute, Executed, Refused, Streamed, StreamEnd
 
 MAX_WAITING = 50
 """Executions that may wait: a bot that floods loses its newest, and is told so."""
@@ -64,14 +65,18 @@ Effect = Execute | Break | Say | Finish | Depart
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """How far a bot's part has come; `variables` are those that it has set."""
+    """How far a bot's part has come; `variables` are those that it has set.
+
+    `playing` is in flight, `then` what belongs to it and follows, `waiting` what was asked for after it.
+    """
 
     document: FlowDocument
     step: parts.Stream
     known: Mapping[str, Any]
     variables: Mapping[str, Any]
-    waiting: tuple[Execute, ...] = ()
-    busy: bool = False
+    playing: Execute | None = None
+    then: tuple[Execute, ...] = ()
+    waiting: tuple[tuple[Execute, ...], ...] = ()
 
 
 def begin(document: FlowDocument, step: parts.Stream, known: Mapping[str, Any]) -> Part:
@@ -92,11 +97,28 @@ def digit(part: Part, pressed: str) -> tuple[Part, tuple[Effect, ...]]:
     return part, (Say({"event": "dtmf", "digit": pressed}),)
 
 
-def executed(part: Part) -> tuple[Part, tuple[Effect, ...]]:
-    """What was playing has ended: the next."""
+def executed(part: Part, result: Executed | Refused) -> tuple[Part, tuple[Effect, ...]]:
+    """What was playing has ended, or could not be begun: the bot is told which, and the next begins."""
+    if part.then and isinstance(result, Executed):
+        first, *rest = part.then
+        return replace(part, playing=first, then=tuple(rest)), (first,)
+    told = Say(_as_told(part.playing, result))
     if part.waiting:
-        return replace(part, waiting=part.waiting[1:]), (Say({"event": "played"}), part.waiting[0])
-    return replace(part, busy=False), (Say({"event": "played"}),)
+        (first, *rest), *waiting = part.waiting
+        return replace(part, playing=first, then=tuple(rest), waiting=tuple(waiting)), (told, first)
+    return replace(part, playing=None, then=()), (told,)
+
+
+def _as_told(playing: Execute | None, result: Executed | Refused) -> Mapping[str, Any]:
+    if isinstance(result, Refused):
+        wrong = result.reason
+    else:
+        spoken = playing is not None and playing.app == "speak"
+        wrong = media.unplayed(result) or (media.unspoken(result) if spoken else "")
+    if not wrong:
+        return {"event": "played"}
+    what = f"{playing.app} {playing.arg[:100]}: " if playing is not None else ""
+    return {"event": "error", "message": f"{what}{wrong}"[:300]}
 
 
 def gone(part: Part) -> Finish:
@@ -127,7 +149,7 @@ def _obey(part: Part, command: Mapping[str, Any]) -> tuple[Part, tuple[Effect, .
         case "dtmf":
             return _enqueue(part, Step(id="bot", send_dtmf=parts.SendDtmf(digits=_text(command, "digits"))))
         case "clear":
-            return replace(part, waiting=()), (Break(),) if part.busy else ()
+            return replace(part, waiting=(), then=()), (Break(),) if part.playing is not None else ()
         case "set":
             return _set(part, command.get("variables")), ()
         case "transfer":
@@ -145,13 +167,13 @@ def _obey(part: Part, command: Mapping[str, Any]) -> tuple[Part, tuple[Effect, .
 
 
 def _enqueue(part: Part, step: Step) -> tuple[Part, tuple[Effect, ...]]:
-    (execute,) = plan.actions(step, part.document, {**part.known, **part.variables}, "")
-    assert isinstance(execute, Execute)
-    if not part.busy:
-        return replace(part, busy=True), (execute,)
+    asked = plan.actions(step, part.document, {**part.known, **part.variables}, "")
+    executes = tuple(each for each in asked if isinstance(each, Execute))
+    if part.playing is None:
+        return replace(part, playing=executes[0], then=executes[1:]), executes[:1]
     if len(part.waiting) >= MAX_WAITING:
         raise ValueError(f"{MAX_WAITING} commands wait already")
-    return replace(part, waiting=(*part.waiting, execute)), ()
+    return replace(part, waiting=(*part.waiting, executes)), ()
 
 
 def _depart(part: Part, extension: str) -> Depart:

@@ -21,7 +21,7 @@ from fsbridge.flow.document.parts import Case
 from fsbridge.flow.document.template import TemplateError, render, render_data
 from fsbridge.flow.document.work import MAX_WORK, SLICE, OutOfWork, Work
 from fsbridge.flow.interpreter import plan
-from fsbridge.flow.interpreter.actions import Action, FlowEnd, FlowOutcome, Json, Refused, Rest, Result
+from fsbridge.flow.interpreter.actions import Action, FlowEnd, FlowOutcome, Json, Refused, Rest, Result, Unavailable
 from fsbridge.flow.interpreter.outcomes import settle
 
 MAX_STEPS = 1_000
@@ -106,7 +106,7 @@ def resume(state: FlowState, result: Result) -> Turn:
     """Go on with the result of the action that the last turn asked for."""
     if state.resting:
         return _run(Turn(replace(state, resting=False)))
-    if state.todo and not isinstance(result, Refused):
+    if state.todo and not isinstance(result, (Refused, Unavailable)):
         return Turn(replace(state, todo=state.todo[1:]), state.todo[0])
     state = replace(state, todo=())
     settled = settle(state.step, result, state.document, _mark(state))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fsbridge.flow.document.expectation import Expectation
-from fsbridge.flow.document.model import DONE, FAILED, MISSING, TIMEOUT, FlowDocument, Step
+from fsbridge.flow.document.model import DONE, FAILED, MISSING, OUTCOMES, TIMEOUT, UNAVAILABLE, FlowDocument, Step
 from fsbridge.flow.document.parts import Gather
 from fsbridge.flow.document.template import MAX_TEXT
-from fsbridge.flow.interpreter import plan
+from fsbridge.flow.interpreter import media, plan
 from fsbridge.flow.interpreter.actions import (
     Executed,
     Fetched,
@@ -23,12 +23,12 @@ from fsbridge.flow.interpreter.actions import (
     Streamed,
     StreamEnd,
     TimedOut,
+    Unavailable,
 )
 from fsbridge.flow.listening import expect
 
 _UNHEARD = frozenset({"USAGE ERROR", "GRAMMAR ERROR", "ASR INIT ERROR", "ERROR"})
 """What play_and_detect_speech answers when it could not listen (mod_dptools.c)."""
-_PLAYED = ("", "_none_", "FILE PLAYED")
 _BUSY = frozenset({"USER_BUSY", "CALL_REJECTED"})
 _UNANSWERED = frozenset({"NO_ANSWER", "NO_USER_RESPONSE", "ORIGINATOR_CANCEL", "PROGRESS_TIMEOUT", "ALLOTTED_TIMEOUT"})
 MIN_RECORDING_MS = 100
@@ -50,6 +50,8 @@ def settle(step: Step, result: Result, document: FlowDocument, mark: str) -> Set
     match result:
         case Refused(reason):
             return Settled(FAILED, reason)
+        case Unavailable(reason):
+            return Settled(UNAVAILABLE if UNAVAILABLE in OUTCOMES[step.kind] else FAILED, reason)
         case TimedOut(heard):
             if step.expect is not None:
                 return Settled(FAILED, heard or "was not heard in time")
@@ -76,8 +78,11 @@ def _executed(step: Step, result: Executed, document: FlowDocument, mark: str) -
         case "play":
             outcome = _play_outcome(result.response)
             return Settled(outcome, "" if outcome == DONE else f"{(step.play or '')[:80]!r}: {result.response}")
-        case "speak":
-            return Settled(DONE) if result.response in _PLAYED else Settled(FAILED, result.response)
+        case "speak" | "say":
+            if wrong := media.unplayed(result):
+                return Settled(FAILED, wrong)
+            unheard = media.unspoken(result) if step.speak is not None else media.unsaid(result)
+            return Settled(UNAVAILABLE, unheard) if unheard else Settled(DONE)
         case "gather" if step.gather is not None:
             return _UNASKED if _unasked(result, step.gather) else _gathered(result, step.gather, step)
         case "menu" if step.menu is not None:
@@ -87,12 +92,14 @@ def _executed(step: Step, result: Executed, document: FlowDocument, mark: str) -
             return _recorded(step, result, document, mark)
         case "recording":
             link = plan.recording_link(document, plan.recording_path(document, mark, "call"))
-            return Settled(DONE, link, {"call_recording": link} if step.recording == "start" else {})
+            return _recording(step, result, link)
         case "transfer":
             end = FlowEnd(FlowOutcome.LEFT, step.id, "the channel went to the node's dialplan")
             return Settled(DONE, end=end)
         case "bridge":
-            return _bridged(result)
+            return _bridged(result, step.bridge.max if step.bridge is not None else 0.0)
+        case "conference" if result.bounded and step.conference is not None:
+            return Settled(DONE, _at_its_bound(step.conference.max))
         case "expect" if step.expect is not None:
             return _transcribed(step.expect, _understood(result.variables.get(plan.SPEECH_VARIABLE, "")) or "")
         case _:
@@ -107,8 +114,23 @@ def _unasked(result: Executed, gather: Gather) -> bool:
     return gather.speech is None and "read_result" not in result.variables
 
 
+def _recording(step: Step, result: Executed, link: str) -> Settled:
+    if step.recording == "start":
+        if wrong := media.not_begun(result):
+            return Settled(FAILED, wrong, {"call_recording": ""})
+        return Settled(DONE, link, {"call_recording": link})
+    cut = media.not_whole(result)
+    if cut is None:
+        return Settled(DONE, "nothing was being recorded")
+    return Settled(FAILED, cut) if cut else Settled(DONE, link)
+
+
+def _at_its_bound(seconds: float) -> str:
+    return f"ended after its max of {seconds:g} s"
+
+
 def _play_outcome(response: str) -> str:
-    if response in _PLAYED:
+    if response in media.PLAYED:
         return DONE
     return MISSING if response == "FILE NOT FOUND" else FAILED
 
@@ -178,25 +200,27 @@ def _chosen(result: Executed, gather: Gather, step: Step) -> Settled:
 
 def _recorded(step: Step, result: Executed, document: FlowDocument, mark: str) -> Settled:
     assert step.record is not None
-    milliseconds = result.variables.get("record_ms", "")
-    length = int(milliseconds) if milliseconds.isdecimal() and len(milliseconds) < 10 else None
+    length = media.recorded_ms(result)
     name = step.record.variable
     if length is None:
-        return Settled(FAILED, "FreeSWITCH recorded nothing: is the folder there, and the disk not full?", {name: ""})
+        return Settled(FAILED, f"FreeSWITCH recorded nothing: {media.WRITABLE}", {name: ""})
+    if cut := media.cut_short(result):
+        return Settled(FAILED, cut, {name: "", f"{name}_ms": length})
     if length < MIN_RECORDING_MS:
         return Settled("empty", "nothing was said", {name: "", f"{name}_ms": length})
     link = plan.recording_link(document, plan.recording_path(document, mark, step.id))
     return Settled(DONE, f"{length} ms: {link}", {name: link, f"{name}_ms": length})
 
 
-def _bridged(result: Executed) -> Settled:
+def _bridged(result: Executed, bound_s: float) -> Settled:
     """By `originate_disposition` (trace flow_bridge_and_transfer): SUCCESS, or why nobody was reached.
 
     switch_ivr_originate.c itself writes "call accepted" for a leg that was reached.
     """
     disposition = result.variables.get("originate_disposition", "")
     if disposition in ("SUCCESS", "call accepted", ""):
-        return Settled(DONE, result.variables.get("bridge_hangup_cause", ""))
+        cause = result.variables.get("bridge_hangup_cause", "")
+        return Settled(DONE, _at_its_bound(bound_s) if result.bounded else cause)
     if disposition in _BUSY:
         return Settled("busy", disposition)
     return Settled("no_answer" if disposition in _UNANSWERED else FAILED, disposition)
@@ -222,4 +246,5 @@ def _streamed(step: Step, result: Streamed) -> Settled:
         return Settled(DONE, end.reason, variables, end=end)
     if result.end is StreamEnd.GONE:
         return Settled("bot_gone", "the bot's WebSocket was closed", variables)
-    return Settled(DONE, "", variables)
+    bound = step.stream.max if step.stream is not None and result.end is StreamEnd.BOUND else None
+    return Settled(DONE, _at_its_bound(bound) if bound is not None else "", variables)

@@ -7,7 +7,7 @@ raises TemplateError for what cannot be put into words that FreeSWITCH may see.
 
 from __future__ import annotations
 
-import datetime as dt
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +15,13 @@ from typing import Any
 from fsbridge.flow.document import parts
 from fsbridge.flow.document.expectation import Expectation
 from fsbridge.flow.document.model import FlowDocument, Step
+from fsbridge.flow.document.speech import ZONE, Saying, sayable, speakable
 from fsbridge.flow.document.template import (
     TemplateError,
     prompt,
     render,
     render_data,
     render_url,
-    speakable,
     word,
 )
 from fsbridge.flow.document.work import ANY, Work
@@ -37,25 +37,22 @@ SPEECH_S_PER_CHARACTER = 0.15
 PLAY_LIMIT_S = 3_600.0
 PROMPT_LIMIT_S = 360.0
 MARGIN_S = 15.0
-BRIDGE_MARGIN_S = 3.0
+BRIDGE_MARGIN_S = 5.0
 QUICK_S = 10.0
 """For applications that end at once."""
+UNSET = "none"
+"""What a variable that an application will set is set to before."""
+_FORGOTTEN = " ".join(f"{name}={UNSET}" for name in ("record_ms", "record_samples", "record_file_size"))
 BEEP = "tone_stream://%(250,50,1000)"
 QUIET = "silence_stream://250"
 
 _SAYINGS = {
-    parts.Saying.NUMBER: "NUMBER pronounced",
-    parts.Saying.DIGITS: "NUMBER iterated",
-    parts.Saying.MONEY: "CURRENCY pronounced",
-    parts.Saying.DATE: "CURRENT_DATE pronounced",
-    parts.Saying.TIME: "CURRENT_TIME pronounced",
-    parts.Saying.SPELLED: "NAME_SPELLED pronounced",
-}
-_SAID = {
-    parts.Saying.NUMBER: re.compile(r"-?[0-9]{1,15}"),
-    parts.Saying.DIGITS: re.compile(r"[0-9]{1,32}"),
-    parts.Saying.MONEY: re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,2})?"),
-    parts.Saying.SPELLED: re.compile(r"[A-Za-z0-9]{1,64}"),
+    Saying.NUMBER: "NUMBER pronounced",
+    Saying.DIGITS: "NUMBER iterated",
+    Saying.MONEY: "CURRENCY pronounced",
+    Saying.DATE: "CURRENT_DATE pronounced",
+    Saying.TIME: "CURRENT_TIME pronounced",
+    Saying.SPELLED: "NAME_SPELLED pronounced",
 }
 _EXTENSION = re.compile(r"[A-Za-z0-9+*#_.-]{1,64}")
 _ROOM = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -73,12 +70,12 @@ def actions(
         case Step(play=str(source)):
             return (_playback(prompt(source, variables, document.defaults.prompts)),)
         case Step(speak=parts.Speak() as speak):
-            return (_speak(speak, document, variables),)
+            return _speak(speak, document, variables)
         case Step(say=parts.Say() as say):
-            return (_say(say, document, variables),)
+            return _say(say, document, variables)
         case Step(pause=float(length)):
             # Played, so that media keeps flowing to the far end.
-            return (Execute("playback", f"silence_stream://{round(length * 1000)}", length + MARGIN_S),)
+            return (Execute("playback", f"silence_stream://{_ms(length)}", length + MARGIN_S),)
         case Step(gather=parts.Gather() as gather):
             return _gather(gather, document, variables)
         case Step(menu=parts.Menu() as menu):
@@ -86,8 +83,7 @@ def actions(
         case Step(record=parts.Record() as record):
             return _record(record, recording_path(document, mark, step.id))
         case Step(recording=str(word_)):
-            path = recording_path(document, mark, "call")
-            return (Execute("record_session" if word_ == "start" else "stop_record_session", path, QUICK_S),)
+            return _recording(word_, recording_path(document, mark, "call"))
         case Step(wait_for=parts.WaitFor() as wait):
             return (Listen(_awaited(wait), wait.timeout),)
         case Step(expect=Expectation(transcript=str()) as expectation):
@@ -103,8 +99,9 @@ def actions(
             return (Execute("transfer", f"{extension} {transfer.dialplan} {transfer.context}", QUICK_S),)
         case Step(conference=parts.Conference() as conference):
             room = word(render(conference.room, variables), _ROOM, "room")
-            org = str(variables.get("org_id", ""))[:8]
-            return (Execute("conference", f"{org}-{room}@{conference.profile}", conference.max + BRIDGE_MARGIN_S),)
+            # The whole id: rooms are the organization's own.
+            org = str(variables.get("org_id", ""))
+            return (Execute("conference", f"{org}-{room}@{conference.profile}", conference.max, leaves=True),)
         case Step(send_dtmf=parts.SendDtmf() as dtmf):
             digits = word(render(dtmf.digits, variables), _DTMF, "digits")
             return (Execute("send_dtmf", f"{digits}@{dtmf.duration}", QUICK_S + len(digits)),)
@@ -150,44 +147,40 @@ def recording_link(document: FlowDocument, path: str) -> str:
     return f"{base.rstrip('/')}/{path.rpartition('/')[2]}" if base is not None else path
 
 
+def _ms(seconds: float) -> int:
+    """Whole milliseconds, at least one: of nought FreeSWITCH makes "for ever"."""
+    return max(1, round(seconds * 1000))
+
+
 def _playback(source: str) -> Execute:
     return Execute("playback", source, PLAY_LIMIT_S)
 
 
-def _speak(step: parts.Speak, document: FlowDocument, variables: Mapping[str, Any]) -> Execute:
+def _speak(step: parts.Speak, document: FlowDocument, variables: Mapping[str, Any]) -> tuple[Action, ...]:
+    """The completion of the first is when the second begins: how long it takes tells whether anything was spoken."""
     engine, voice, text = _voiced(step, document, variables)
-    return Execute("speak", f"{engine}|{voice}|{text}", MARGIN_S + len(text) * SPEECH_S_PER_CHARACTER)
+    speak = Execute("speak", f"{engine}|{voice}|{text}", MARGIN_S + len(text) * SPEECH_S_PER_CHARACTER)
+    return (_voice(engine, voice), speak)
+
+
+def _voice(engine: str, voice: str) -> Execute:
+    return Execute("multiset", f"tts_engine={engine} tts_voice={voice}", QUICK_S)
 
 
 def _voiced(step: parts.Speak, document: FlowDocument, variables: Mapping[str, Any]) -> tuple[str, str, str]:
     """Engine, voice and text: the step's, else the flow's, else the configuration's."""
     engine = step.engine or document.body.engine or document.defaults.engine
     voice = step.voice or document.body.voice or document.defaults.voice
-    return engine, voice, speakable(render(step.text, variables))
+    return engine, voice, speakable(render(step.text, variables), document.body.language)
 
 
-def _say(step: parts.Say, document: FlowDocument, variables: Mapping[str, Any]) -> Execute:
-    """`say <language> <type> <method> <value>`."""
-    value = render(step.value, variables).strip()
-    if step.kind in (parts.Saying.DATE, parts.Saying.TIME):
-        value = str(_moment(value, step.kind))
-    else:
-        word(value, _SAID[step.kind], f"a value said as {step.kind}")
+def _say(step: parts.Say, document: FlowDocument, variables: Mapping[str, Any]) -> tuple[Action, ...]:
+    """`say <language> <type> <method> <value>`; what it leaves in playback_ms tells whether anything was heard."""
+    value = sayable(step.kind, render(step.value, variables))
     language = (step.language or document.body.language)[:2]
-    return Execute("say", f"{language} {_SAYINGS[step.kind]} {value}", MARGIN_S + len(value) * 2)
-
-
-def _moment(text: str, kind: parts.Saying) -> int:
-    """Unix seconds, which is what mod_say takes; a date without a time is its noon, so that zones do not move it."""
-    try:
-        if kind is parts.Saying.TIME and re.fullmatch(r"[0-9]{2}:[0-9]{2}", text):
-            text = f"2000-01-03T{text}"
-        elif re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            text = f"{text}T12:00"
-        moment = dt.datetime.fromisoformat(text)
-        return int((moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)).timestamp())
-    except (ValueError, OverflowError) as error:
-        raise TemplateError(f"{text[:40]!r} is no {kind}: write 2026-11-23, 14:30 or 2026-11-23T14:30+01:00") from error
+    zone = f" timezone={ZONE}" if step.kind in (Saying.DATE, Saying.TIME) else ""
+    prepare = Execute("multiset", f"playback_ms={UNSET}{zone}", QUICK_S)
+    return (prepare, Execute("say", f"{language} {_SAYINGS[step.kind]} {value}", MARGIN_S + len(value) * 2))
 
 
 def _gather(step: parts.Gather, document: FlowDocument, variables: Mapping[str, Any]) -> tuple[Action, ...]:
@@ -196,7 +189,7 @@ def _gather(step: parts.Gather, document: FlowDocument, variables: Mapping[str, 
     prepare, first = _asked(step, document, variables)
     invalid = prompt(step.invalid or QUIET, variables, document.defaults.prompts)
     tries = step.retries + 1
-    timeout_ms, digit_ms = round(step.timeout * 1000), round(step.digit_timeout * 1000)
+    timeout_ms, digit_ms = _ms(step.timeout), _ms(step.digit_timeout)
     # A single dash would be a terminator; "none" is FreeSWITCH's word for no terminator.
     words = (step.min, step.max, tries, timeout_ms, step.terminators or "none", first, invalid, DIGITS_VARIABLE)
     deadline = tries * (PROMPT_LIMIT_S + step.timeout + step.max * step.digit_timeout) + MARGIN_S
@@ -215,8 +208,7 @@ def _asked(
     if step.speak is None:
         return (), prompt(step.prompt or QUIET, variables, document.defaults.prompts)
     engine, voice, text = _voiced(step.speak, document, variables)
-    prepare = Execute("multiset", f"tts_engine={engine} tts_voice={voice}", QUICK_S)
-    return (prepare,), f"'say:{' '.join(text.replace(':', ' ').split())}'"
+    return (_voice(engine, voice),), f"'say:{' '.join(text.replace(':', ' ').split())}'"
 
 
 def _recognise(
@@ -224,7 +216,7 @@ def _recognise(
 ) -> tuple[Action, ...]:
     """`play_and_detect_speech <file> detect:<engine> {…}<grammar>`."""
     # Its file is not read as play_and_get_digits reads one, so words are spoken before it.
-    prepare = (_speak(step.speak, document, variables),) if step.speak is not None else ()
+    prepare = _speak(step.speak, document, variables) if step.speak is not None else ()
     first = prompt(step.prompt or QUIET, variables, document.defaults.prompts)
     arg = f"{first} {_recogniser(step.timeout, document, grammar)}"
     return (*prepare, Execute("play_and_detect_speech", arg, PROMPT_LIMIT_S + step.timeout + 60.0))
@@ -241,17 +233,24 @@ def _recogniser(seconds: float, document: FlowDocument, grammar: parts.Grammar |
     if engine is None or text is None:
         raise TemplateError("no speech recogniser is configured: set flows.asr_engine and flows.asr_grammar")
     # The application starts the timers itself once the prompt has ended (switch_ivr_async.c); true would count it in.
-    return f"detect:{engine} {{no-input-timeout={round(seconds * 1000)},start-input-timers=false}}{text}"
+    return f"detect:{engine} {{no-input-timeout={_ms(seconds)},start-input-timers=false}}{text}"
 
 
 def _record(step: parts.Record, path: str) -> tuple[Action, ...]:
     """`record <path> <limit s> <threshold> <silence s>`, after a beep if one is wanted."""
     terminators = step.terminators or "none"
-    arg = f"{path} {round(step.max)} {step.threshold} {max(1, round(step.silence))}"
+    arg = f"{path} {math.ceil(step.max)} {step.threshold} {math.ceil(step.silence)}"
     beep = (Execute("playback", BEEP, MARGIN_S),) if step.beep else ()
-    # The length of an earlier recording must not stand for this one's, should it fail.
-    prepare = Execute("multiset", f"playback_terminators={terminators} record_ms=none", QUICK_S)
+    # What is left of an earlier recording must not stand for this one, should it fail.
+    prepare = Execute("multiset", f"playback_terminators={terminators} {_FORGOTTEN}", QUICK_S)
     return (prepare, *beep, Execute("record", arg, step.max + MARGIN_S))
+
+
+def _recording(word_: str, path: str) -> tuple[Action, ...]:
+    """The whole call: what the switch says of it, at the start and at the end, is in record_completion_cause."""
+    app = "record_session" if word_ == "start" else "stop_record_session"
+    forget = Execute("multiset", f"record_completion_cause={UNSET} {_FORGOTTEN}", QUICK_S)
+    return (forget, Execute(app, path, QUICK_S))
 
 
 def _awaited(wait: parts.WaitFor) -> Expectation:
@@ -260,7 +259,7 @@ def _awaited(wait: parts.WaitFor) -> Expectation:
         beep=wait.beep,
         greeting_end=wait.greeting_end,
         voice=wait.speech,
-        silence=round(wait.silence * 1000) if wait.silence is not None else None,
+        silence=_ms(wait.silence) if wait.silence is not None else None,
         dtmf=dtmf,
         any_dtmf=True if wait.dtmf is True else None,
         timeout=wait.timeout,
@@ -283,8 +282,11 @@ def _header(value: str) -> str:
 
 
 def _bridge(step: parts.Bridge, variables: Mapping[str, Any]) -> tuple[Action, ...]:
-    """A bridge that fails, or whose other side hangs up, must leave the channel to the flow."""
-    stay = Execute("multiset", "continue_on_fail=true hangup_after_bridge=false", QUICK_S)
+    """A bridge that fails, or whose other side hangs up, must leave the channel to the flow.
+
+    Early media would count as an answer: nobody's ringing would be bounded by `timeout`, and `max` would begin with it.
+    """
+    stay = Execute("multiset", "continue_on_fail=true hangup_after_bridge=false ignore_early_media=true", QUICK_S)
     caller = render(step.caller_id, variables) if step.caller_id is not None else None
     deadline = step.timeout + step.max + BRIDGE_MARGIN_S
-    return (stay, Dial(render(step.to, variables), step.trunk, caller, step.timeout, deadline))
+    return (stay, Dial(render(step.to, variables), step.trunk, caller, step.timeout, step.max, deadline))

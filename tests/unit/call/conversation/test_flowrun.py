@@ -13,7 +13,7 @@ import pytest
 from amd_model.verdict import AmdEvent, EventKind, Heard, Sound, encode_event, encode_heard
 from fsbridge.call.conversation.ears import Ears, Tapping
 from fsbridge.call.conversation.executor import BREAK_S
-from fsbridge.call.conversation.flowrun import FlowNews, FlowRun, Outside
+from fsbridge.call.conversation.flowrun import AWAY_S, FlowNews, FlowRun, Outside
 from fsbridge.call.lifecycle.inputs import FlowResult
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.errors import CommandFailed, CommandTimeout, EslConnectionLost, EslNotSent
@@ -43,6 +43,7 @@ class Hand:
     left: list[Left] = field(default_factory=list)
     heard: list[FlowHeard] = field(default_factory=list)
     later: list[Callable[[], None]] = field(default_factory=list)
+    away: bool = False
 
     def exists(self, channel: ChannelUuid) -> bool:
         self.did.append("exists?")
@@ -208,11 +209,74 @@ def test_a_bridge_is_left_by_calling_the_channel_back() -> None:
     story.completes()
     assert story.hand.did[-1] == "bridge sofia/gateway/carrier/+15550100777"
     assert story.hand.began == ["a"]
-    story.passes(95)
+    story.passes(20)  # it rings
+    story.event("CHANNEL_BRIDGE")
+    story.passes(59.9)
+    assert story.hand.did[-1].startswith("bridge")
+    story.passes(0.1)
+    assert story.hand.did[-2:] == ["call back", "away"]
+    story.completes(originate_disposition="SUCCESS")
+    assert story.hand.left[0].detail == "ended after its max of 60 s"
+    assert story.run.ended is not None
+    assert story.run.ended.result is FlowResult.FINISHED
+
+
+def test_a_bridge_whose_answer_nobody_told_of_ends_too() -> None:
+    story = Story("  - {id: a, bridge: {to: '+15550100777', timeout: 30, max: 60}}")
+    story.completes()
+    story.passes(94.9)
+    assert story.hand.did[-1].startswith("bridge")
+    story.passes(0.1)
     assert story.hand.did[-2:] == ["call back", "away"]
     story.completes(originate_disposition="SUCCESS")
     assert story.run.ended is not None
-    assert story.run.ended.cause == "USER_BUSY"
+    assert story.run.ended.result is FlowResult.FINISHED
+
+
+def test_a_room_is_left_at_its_bound() -> None:
+    story = Story("  - {id: a, conference: {room: x, max: 60}}")
+    story.passes(60)
+    assert story.hand.did[-2:] == ["call back", "away"]
+    story.completes()
+    assert story.run.ended is not None
+    assert story.run.ended.result is FlowResult.FINISHED
+    assert story.hand.left[0].detail == "ended after its max of 60 s"
+
+
+# --- a node that is gone -------------------------------------------------------------------------------
+
+
+def test_silence_of_a_node_that_is_away_means_nothing() -> None:
+    story = Story("  - {id: a, wait_for: {beep: true, timeout: 5}}\n  - {id: b, play: b.wav}")
+    story.hand.away = True
+    story.passes(60)
+    story.passes(AWAY_S)
+    assert story.run.ended is None
+    assert story.hand.left == []
+    story.hand.away = False
+    story.passes(AWAY_S)  # it is back; whether the channel is still there, the call asks now
+    assert story.hand.left == []
+    story.passes(AWAY_S)
+    assert story.hand.left[0].outcome == "timeout"
+    assert story.hand.did[-1] == "playback b.wav"
+
+
+def test_an_application_on_a_node_that_is_away_has_not_outlasted_its_time() -> None:
+    story = Story("  - {id: a, pause: 1}\n  - {id: b, play: b.wav}")
+    story.hand.away = True
+    story.passes(60)
+    assert story.hand.did == ["playback silence_stream://1000"]
+    story.run.stop()  # the call has learnt that the node is gone
+    story.hand.away = False
+    story.passes(60)
+    assert story.hand.did == ["playback silence_stream://1000"]
+
+
+def test_a_flow_that_waits_for_a_node_ends_with_its_own_time() -> None:
+    story = Story("  - {id: a, wait_for: {beep: true, timeout: 5}}", head="max_duration: 30")
+    story.hand.away = True
+    story.passes(30)
+    assert "max_duration of 30 s" in story.reason
 
 
 def test_nothing_is_sent_before_the_channel_can_be_driven() -> None:
@@ -261,7 +325,7 @@ def test_no_time_passes_while_the_channel_cannot_be_driven() -> None:
 @pytest.mark.parametrize("parked_first", [False, True])
 def test_after_a_call_back_the_next_is_sent_when_the_channel_is_in_park_again(step: str, parked_first: bool) -> None:
     """The old application's completion comes before the new CHANNEL_PARK (tests/traces bridge_max_reached)."""
-    story = Story(f"  - {{id: a, {step}, on: {{failed: b}}}}\n  - {{id: b, play: b.wav}}")
+    story = Story(f"  - {{id: a, {step}}}\n  - {{id: b, play: b.wav}}")
     while story.hand.did[-1].startswith("multiset"):
         story.completes()
     story.passes(95)

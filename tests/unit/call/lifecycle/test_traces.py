@@ -120,8 +120,13 @@ ENDS: dict[str, list[End]] = {
     "node_queries": [by_the_node("ALLOTTED_TIMEOUT", rings=True)],
     "not_found_404": [refused("UNALLOCATED_NUMBER", 1, 404, FailureReason.UNROUTABLE_NUMBER)],
     "playback_over_http": [by_us()],
+    # A second message, which the full disk has no room for at all, is the node's reason to hang up.
+    "record_disk_full": [by_the_node("DESTINATION_OUT_OF_ORDER", 27)],
+    "record_disk_full_whole_call": [by_us(rings=False)],
+    "record_session_cannot_write": [by_us(rings=False)],
     "redirect_followed": [by_us(rings=False)],
     "redirect_refused": [refused("REQUESTED_CHAN_UNAVAIL", 44, 302, FailureReason.UNROUTABLE_NUMBER, reason=None)],
+    "say_with_sounds": [by_us(rings=False)],
     "sessions_per_second_reached": [by_us()] * 4,
     "sip_uri_users": [
         *([refused("USER_BUSY", 17, 486, FailureReason.BUSY, reason=None)] * 9),

@@ -60,6 +60,8 @@ class HandSwitch:
             self._post(self.tap_event)
         return i.JobDone(True, call.channel)
 
+    away = False
+
     def execute(self, channel: str, action_id: str, app: str, arg: str) -> None:
         self.asked.append(f"{app} {arg}")
         if self.refuses is not None:
@@ -111,7 +113,7 @@ class Bench:
     def __init__(
         self,
         call: Call,
-        flow: str | Exception = "steps: [{id: a, speak: hi}]",
+        flow: str | Exception = "steps: [{id: a, play: hi.wav}]",
         store_faults: int = 0,
         tap: Tap | None = None,
         other_worker: str | None = None,
@@ -182,7 +184,7 @@ def test_a_call_from_begin_to_end(bench: type[Bench]) -> None:
     assert (call.status, call.failure) == (Status.COMPLETED, None)
     assert at.told == [Notice.ANSWERED, Notice.COMPLETED]
     assert at.switch.asked[0] == "originate"
-    assert "speak flite|slt|hi" in at.switch.asked
+    assert "playback hi.wav" in at.switch.asked
     assert "kill NORMAL_CLEARING" in at.switch.asked
     statuses = [status for status, _ in at.kept]
     assert list(dict.fromkeys(statuses)) == [Status.QUEUED, Status.RINGING, Status.ANSWERED, Status.COMPLETED]

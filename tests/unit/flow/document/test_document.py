@@ -76,7 +76,7 @@ def test_on_is_a_word_and_not_yaml_1_1s_true() -> None:
         ("steps: [{id: abc, pause: 1, next: abd}]", "there is no step 'abd'; did you mean 'abc'?"),
         ("steps: [{id: a, hangup: NORMAL_CLEARNG}]", "no hang-up cause; did you mean NORMAL_CLEARING?"),
         ("steps: [{id: a, hangup: NORMAL_CLEARING, next: a}]", "step a: next: nothing comes after a hangup"),
-        ("steps: [{id: a, speak: 'You owe $5 | now'}]", "step a: speak: $ | cannot be spoken"),
+        ("steps: [{id: a, speak: 'You owe $5 | now'}]", "step a: speak: | cannot be spoken"),
         ("steps: [{id: a, play: 'a b.wav'}]", "step a: play: 'a b.wav' cannot be played"),
         ("steps: [{id: a, gather: {variable: x, prompt: ../a}}]", "step a: gather.prompt: '../a' cannot be played"),
         ("steps: [{id: a, gather: {variable: x, pattern: '[12'}}]", "gather.pattern: is no pattern of digits"),

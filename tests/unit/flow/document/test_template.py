@@ -17,8 +17,6 @@ from fsbridge.flow.document.template import (
     prompt,
     render,
     render_data,
-    speakable,
-    unspeakable,
 )
 
 pytestmark = pytest.mark.unit
@@ -55,28 +53,6 @@ def test_a_text_that_grows_too_long_is_refused_before_it_is_built() -> None:
         render("{{ x }}" * 50_000, {"x": "y" * MAX_TEXT})
 
 
-def test_marks_are_letters_parts_and_what_would_be_lost_is_found() -> None:
-    assert speakable("नमस्ते สวัสดี, don't |") == "नमस्ते สวัสดี, don\u2019t"
-    assert unspeakable("Press # or *, {{ name }}: it's “free” \u2014 50 %!") == ""
-    assert unspeakable("$5 | {{ name }} {x}") == "${|}"
-
-
-@given(st.text(max_size=300))
-def test_nothing_that_freeswitch_reads_is_ever_spoken(text: str) -> None:
-    try:
-        spoken = speakable(text)
-    except TemplateError:
-        return
-    assert not LIVE & set(spoken)
-    assert spoken.isprintable()
-
-
-@pytest.mark.parametrize("text", ["", " \n", "|||", "a" * 2_001])
-def test_unspeakable(text: str) -> None:
-    with pytest.raises(TemplateError):
-        speakable(text)
-
-
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
@@ -94,6 +70,7 @@ def test_what_can_be_played(source: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "source",
     ["../etc/passwd", "a/../../b", "/etc/passwd", "a b.wav", "a.wav;b", "${x}", "say:hello", "tone_stream://x y",
+     "silence_stream://0", "silence_stream://00",
      "http://u:p@host/x", "https://example.com/a.wav?x=$y", "file://x", "a.wav\nb", "", ".hidden/../x"],
 )  # fmt: skip
 def test_what_cannot_be_played(source: str) -> None:

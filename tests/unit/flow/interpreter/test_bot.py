@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fsbridge.flow.document.document import parse
 from fsbridge.flow.document.model import Defaults
 from fsbridge.flow.interpreter import bot
-from fsbridge.flow.interpreter.actions import Execute, StreamEnd
+from fsbridge.flow.interpreter.actions import Execute, Executed, Refused, StreamEnd
 
 pytestmark = pytest.mark.unit
 
@@ -20,6 +20,9 @@ DOCUMENT = parse(
     "voice: kal\nsteps: [{id: b, stream: {url: 'wss://bot.example/', context: agents}}]",
     defaults=Defaults(prompts_dir="/p"),
 )
+
+
+PLAYED, SPOKEN = Executed("FILE PLAYED", {}, "/p/a.wav", 1.5), Executed("_none_", {}, "flite|kal|How are you?", 1.1)
 
 
 def part() -> bot.Part:
@@ -49,12 +52,49 @@ def test_what_plays_is_played_in_order() -> None:
     assert [app(effect) for effect in effects] == [("playback", "/p/hello.wav")]
     second, effects = says(first, command="speak", text="How are you?")
     assert effects == ()
-    third, effects = bot.executed(second)
+    third, effects = bot.executed(second, PLAYED)
     assert effects[0] == bot.Say({"event": "played"})
-    assert app(effects[1]) == ("speak", "flite|kal|How are you?")
-    done, effects = bot.executed(third)
+    assert app(effects[1]) == ("multiset", "tts_engine=flite tts_voice=kal")
+    fourth, effects = bot.executed(third, Executed("_none_"))
+    assert [app(effect) for effect in effects] == [("speak", "flite|kal|How are you?")]
+    done, effects = bot.executed(fourth, SPOKEN)
     assert effects == (bot.Say({"event": "played"}),)
-    assert not done.busy
+    assert done.playing is None
+
+
+@pytest.mark.parametrize(
+    ("command", "result", "why"),
+    [
+        ({"command": "play", "file": "gone.wav"}, Executed("FILE NOT FOUND"), "playback /p/gone.wav: FILE NOT FOUND"),
+        ({"command": "play", "file": "a.wav"}, Refused("-ERR no"), "playback /p/a.wav: -ERR no"),
+        ({"command": "speak", "text": "Hello"}, Executed("_none_", {}, "x|y|Hello", 0.022), "nothing was spoken"),
+    ],
+)
+def test_a_bot_is_told_what_was_not_played(command: dict[str, Any], result: Executed | Refused, why: str) -> None:
+    playing, (first,) = says(part(), **command)
+    if app(first)[0] == "multiset":
+        playing, _ = bot.executed(playing, Executed("_none_"))
+    playing, _ = says(playing, command="play", file="next.wav")
+    standing, effects = bot.executed(playing, result)
+    assert why in complaint(effects[:1])
+    assert app(effects[1]) == ("playback", "/p/next.wav")
+    assert standing.playing == effects[1]
+
+
+def test_a_voice_that_cannot_be_had_is_told_once_and_the_next_begins() -> None:
+    playing, _ = says(part(), command="speak", text="Hello")
+    playing, _ = says(playing, command="play", file="next.wav")
+    standing, effects = bot.executed(playing, Refused("mod_flite is not loaded"))
+    assert "mod_flite" in complaint(effects[:1])
+    assert app(effects[1]) == ("playback", "/p/next.wav")
+    assert standing.then == ()
+
+
+def test_what_a_bot_calls_off_was_no_failure() -> None:
+    playing, _ = bot.executed(says(part(), command="speak", text="Hello, a long text")[0], Executed("_none_"))
+    assert bot.executed(playing, Executed("_none_", {}, "x|y|Hello, a long text", 0.03, cut=True))[1] == (
+        bot.Say({"event": "played"}),
+    )
 
 
 def test_clear_breaks_what_plays_and_forgets_what_waits() -> None:
@@ -62,7 +102,7 @@ def test_clear_breaks_what_plays_and_forgets_what_waits() -> None:
     playing, _ = says(playing, command="play", file="b.wav")
     cleared, effects = says(playing, command="clear")
     assert effects == (bot.Break(),)
-    assert bot.executed(cleared)[1] == (bot.Say({"event": "played"}),)
+    assert bot.executed(cleared, PLAYED)[1] == (bot.Say({"event": "played"}),)
     assert says(part(), command="clear")[1] == ()
 
 

@@ -34,6 +34,12 @@ def begin(text: str, variables: dict[str, Any] | None = None, **defaults: str) -
     return start(parse(text, defaults=Defaults(**defaults)), variables or {}, FACTS)
 
 
+def voiced(turn: Turn) -> Turn:
+    """The turn behind the choice of a voice."""
+    assert app(turn)[0] == "multiset"
+    return resume(turn.state, Executed("_none_"))
+
+
 def pressed(digits: str) -> Executed:
     return Executed("_none_", {DIGITS_VARIABLE: digits, "read_result": "success"})
 
@@ -66,14 +72,14 @@ steps:
 
 
 def test_a_whole_conversation() -> None:
-    turn = begin(REMINDER, {"name": "Alex"}, prompts_dir="/p")
+    turn = voiced(begin(REMINDER, {"name": "Alex"}, prompts_dir="/p"))
     assert app(turn) == ("speak", "flite|slt|Hello Alex")
     turn = resume(turn.state, Executed("_none_"))
     assert app(turn) == (
         "play_and_get_digits",
         f"1 1 1 3000 # /p/ask.wav silence_stream://250 {DIGITS_VARIABLE} ^([12])$ 2000",
     )
-    turn = resume(turn.state, pressed("1"))
+    turn = voiced(resume(turn.state, pressed("1")))
     assert app(turn) == ("speak", "flite|kal|You said yes, 1")
     turn = resume(turn.state, Executed("_none_"))
     assert turn.end is not None
@@ -81,13 +87,13 @@ def test_a_whole_conversation() -> None:
 
 
 def test_no_digits_take_the_timeout_way_even_if_an_old_variable_is_left() -> None:
-    turn = resume(begin(REMINDER, {"name": "A"}).state, Executed("_none_"))
+    turn = resume(voiced(begin(REMINDER, {"name": "A"})).state, Executed("_none_"))
     turn = resume(turn.state, Executed("_none_", {DIGITS_VARIABLE: "1", "read_result": "failure"}))
     assert app(turn) == ("playback", "bye.wav")
 
 
 def test_more_digits_than_asked_for_are_not_taken() -> None:
-    turn = resume(begin(REMINDER, {"name": "A"}).state, Executed("_none_"))
+    turn = resume(voiced(begin(REMINDER, {"name": "A"})).state, Executed("_none_"))
     assert app(resume(turn.state, pressed("12345"))) == ("playback", "bye.wav")
 
 
@@ -157,7 +163,7 @@ def test_every_case_that_a_branch_tries_costs_a_step() -> None:
 
 
 def test_a_failing_speech_is_named() -> None:
-    end = resume(begin("steps: [{id: a, speak: hi}]").state, Executed("PLAYBACK ERROR")).end
+    end = resume(voiced(begin("steps: [{id: a, speak: hi}]")).state, Executed("PLAYBACK ERROR")).end
     assert end is not None
     assert (end.step, end.reason) == ("a", "speak failed: PLAYBACK ERROR")
 
@@ -173,7 +179,7 @@ def test_a_call_s_data_cannot_name_an_absolute_path_but_the_flow_can() -> None:
 
 
 def test_facts_are_variables_and_cannot_be_forged() -> None:
-    turn = begin("steps: [{id: a, speak: '{{ verdict }} {{ destination }}'}]", {"verdict": "forged"})
+    turn = voiced(begin("steps: [{id: a, speak: '{{ verdict }} {{ destination }}'}]", {"verdict": "forged"}))
     assert app(turn)[1].endswith("live person +15550100001")
 
 
@@ -253,10 +259,11 @@ json_values = st.recursive(
 def test_no_data_makes_it_raise_or_leave_the_allow_list(x: Any, y: Any, answers: list[Result]) -> None:
     turn = start(DATA_DOCUMENT, {"x": x, "y": y}, FACTS)
     for answer in answers:
+        turn = rested(turn)
         if turn.end is not None:
             break
         application, arg = app(turn)
-        assert application in ("speak", "playback", "play_and_get_digits")
+        assert application in ("multiset", "speak", "playback", "play_and_get_digits")
         assert arg.isprintable()
         assert not set(arg.removesuffix(" ^[0-9*#]+$ 2000")) & set("${}'\"&<>`\r\n")
         assert arg.count("|") == (2 if application == "speak" else 0)

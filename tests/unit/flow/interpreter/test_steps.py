@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from fsbridge.flow.interpreter.actions import (
     Tell,
     TimedOut,
     Told,
+    Unavailable,
 )
 from fsbridge.flow.interpreter.interpreter import Facts, Turn, out_of_time, resume, start
 from fsbridge.flow.interpreter.plan import DIGITS_VARIABLE
@@ -72,13 +74,45 @@ NOTHING_PRESSED = Executed("_none_", {"read_result": "timeout"})
         ("{value: '{{ n }}'}", "en NUMBER pronounced 42"),
         ("{value: '42', as: digits, language: de}", "de NUMBER iterated 42"),
         ("{value: '12.50', as: money}", "en CURRENCY pronounced 12.50"),
-        ("{value: '2026-11-23', as: date}", "en CURRENT_DATE pronounced 1795435200"),
-        ("{value: '2026-11-23T14:30+01:00', as: time}", "en CURRENT_TIME pronounced 1795440600"),
+        ("{value: '2026-11-23', as: date}", "en CURRENT_DATE pronounced 1795391999"),
+        ("{value: '2026-11-23T14:30+01:00', as: time}", "en CURRENT_TIME pronounced 1795444199"),
         ("{value: Ab12, as: spelled}", "en NAME_SPELLED pronounced Ab12"),
     ],
 )
 def test_say_as_recorded_in_flow_say_speak_record(say: str, arg: str) -> None:
-    assert asked(begin(f"  - {{id: a, say: {say}}}", {"n": 42})) == ("say", arg)
+    turn = begin(f"  - {{id: a, say: {say}}}", {"n": 42})
+    zone = " timezone=1" if "CURRENT" in arg else ""
+    assert asked(turn) == ("multiset", f"playback_ms=none{zone}")
+    assert asked(resume(turn.state, DONE)) == ("say", arg)
+
+
+SAYS = "  - {id: a, say: {value: '1234'}, on: {unavailable: b}}\n  - {id: b, hangup: USER_BUSY}"
+SPEAKS = "  - {id: a, speak: Hello, on: {unavailable: b}}\n  - {id: b, hangup: USER_BUSY}"
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "outcome"), [("2458", "done"), ("none", "unavailable"), (None, "unavailable")]
+)
+def test_what_was_not_said_has_an_outcome_of_its_own(milliseconds: str | None, outcome: str) -> None:
+    turn = resume(begin(SAYS).state, DONE)
+    left = {"playback_ms": milliseconds} if milliseconds is not None else {}
+    assert resume(turn.state, Executed("_none_", left)).left[0].outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("took_s", "cut", "outcome"),
+    [(1.03, False, "done"), (0.022, False, "unavailable"), (0.09, False, "unavailable"), (0.022, True, "done")],
+)
+def test_what_was_not_spoken_has_an_outcome_of_its_own(took_s: float, cut: bool, outcome: str) -> None:
+    spoken = Executed("_none_", {}, "flite|slt|Hello", took_s, cut=cut)
+    turn = begin(SPEAKS)
+    assert asked(turn) == ("multiset", "tts_engine=flite tts_voice=slt")
+    assert resume(resume(turn.state, DONE).state, spoken).left[0].outcome == outcome
+
+
+def test_what_a_node_has_not_is_unavailable_where_there_is_such_an_outcome() -> None:
+    assert resume(begin(SPEAKS).state, Unavailable("mod_x is not loaded")).left[0].outcome == "unavailable"
+    assert "mod_x" in broke(resume(begin("  - {id: a, play: a.wav}").state, Unavailable("mod_x is not loaded")))
 
 
 @pytest.mark.parametrize("value", ["12,5", "x y", "${x}", "", "9" * 40])
@@ -190,14 +224,16 @@ def test_a_pattern_that_could_hold_everything_up_is_refused(pattern: str) -> Non
 RECORD = "  - {id: r, record: {max: 20, silence: 2, variable: memo}, on: {empty: e}}\n  - {id: e, pause: 1}"
 
 
-def recorded(milliseconds: str) -> Turn:
+def recorded(milliseconds: str, **left: str) -> Turn:
     turn = begin(RECORD)
-    assert asked(turn) == ("multiset", "playback_terminators=# record_ms=none")
+    assert asked(turn) == (
+        "multiset", "playback_terminators=# record_ms=none record_samples=none record_file_size=none",
+    )  # fmt: skip
     turn = resume(turn.state, DONE)
     assert asked(turn)[0] == "playback"
     turn = resume(turn.state, DONE)
     assert asked(turn) == ("record", f"/rec/{SESSION}-999-r.wav 20 200 2")
-    return resume(turn.state, Executed("_none_", {"record_ms": milliseconds}))
+    return resume(turn.state, Executed("_none_", {"record_ms": milliseconds, **left}))
 
 
 def test_a_recording_has_its_url_and_its_length() -> None:
@@ -212,11 +248,77 @@ def test_a_recording_of_nothing_is_empty_and_one_that_failed_breaks() -> None:
 
 
 def test_the_whole_call_is_recorded_into_one_file() -> None:
-    turn = begin("  - {id: a, recording: start}\n  - {id: b, recording: off}\n  - {id: c, pause: 1}")
+    turn = begin(WHOLE)
+    assert asked(turn)[1].startswith("record_completion_cause=none ")
+    turn = resume(turn.state, DONE)
     assert asked(turn) == ("record_session", f"/rec/{SESSION}-call.wav")
     turn = resume(turn.state, DONE)
     assert turn.state.variables["call_recording"] == f"https://files.example/r/{SESSION}-call.wav"
-    assert asked(turn) == ("stop_record_session", f"/rec/{SESSION}-call.wav")
+    assert asked(turn)[1].startswith("record_completion_cause=none ")
+    assert asked(resume(turn.state, DONE)) == ("stop_record_session", f"/rec/{SESSION}-call.wav")
+
+
+WHOLE = (
+    "  - {id: a, recording: start, on: {failed: c}}\n  - {id: b, recording: off, on: {failed: c}}\n"
+    "  - {id: c, pause: 1}"
+)
+
+
+def test_a_recording_that_did_not_begin_has_no_url() -> None:
+    turn = resume(begin(WHOLE).state, DONE)
+    turn = resume(turn.state, Executed("_none_", {"record_completion_cause": "uri-failure"}))
+    assert (turn.left[0].outcome, turn.state.variables["call_recording"]) == ("failed", "")
+    assert "uri-failure" in turn.left[0].detail
+
+
+@pytest.mark.parametrize(
+    ("cause", "samples", "size", "outcome", "detail"),
+    [
+        ("success-maxtime", "16160", "32364", "done", "call.wav"),
+        ("success-maxtime", "40160", "49152", "failed", "49152 bytes"),
+        ("success-maxtime", "40160", "4096", "failed", "4096 bytes"),
+        ("uri-failure", "40160", "49152", "failed", "uri-failure"),
+        ("none", "none", "none", "done", "nothing was being recorded"),
+        ("success-maxtime", "x", "", "done", "call.wav"),
+    ],
+)
+def test_the_end_of_a_recording_is_what_the_switch_says_of_it(
+    cause: str, samples: str, size: str, outcome: str, detail: str
+) -> None:
+    turn = begin(WHOLE)
+    for _ in range(3):
+        turn = resume(turn.state, DONE)
+    left = {"record_completion_cause": cause, "record_samples": samples, "record_file_size": size}
+    ended = resume(turn.state, Executed("_none_", left))
+    assert ended.left[0].outcome == outcome
+    assert detail in ended.left[0].detail
+
+
+def test_a_recording_that_a_full_disk_has_cut_short_is_none() -> None:
+    assert "49152 bytes" in broke(recorded("4100", record_samples="32800", record_file_size="49152"))
+    assert recorded("3880", record_samples="31040", record_file_size="62124").state.variables["memo_ms"] == 3_880
+
+
+@pytest.mark.parametrize(
+    ("step", "arg"),
+    [
+        ("pause: 0.0001", "silence_stream://1"),
+        ("gather: {variable: x, timeout: 0.0001, digit_timeout: 0.0004}", "1 1 1 1 # "),
+        ("gather: {variable: x, timeout: 0.0001, digit_timeout: 0.0004}", "$ 1"),
+        ("gather: {variable: x, timeout: 0.0001, speech: {}}", "no-input-timeout=1,"),
+        ("expect: {transcript: a, timeout: 0.0001}", "no-input-timeout=1,"),
+    ],
+)
+def test_next_to_no_time_is_not_for_ever(step: str, arg: str) -> None:
+    assert arg in asked(begin(f"  - {{id: a, {step}}}"))[1]
+
+
+def test_next_to_no_time_is_not_for_ever_where_others_follow() -> None:
+    turn = begin("  - {id: r, record: {max: 0.2, silence: 0.2, beep: false}}")
+    assert asked(resume(turn.state, DONE))[1].endswith(".wav 1 200 1")
+    turn = begin("  - {id: a, wait_for: {silence: 0.0001}}")
+    assert isinstance(turn.action, Listen)
+    assert turn.action.expectation.silence == 1
 
 
 def test_waiting_for_something_to_be_heard() -> None:
@@ -318,9 +420,9 @@ def test_a_bridge_leaves_the_channel_to_the_flow_as_recorded_in_flow_bridge_and_
     disposition: str, step: str
 ) -> None:
     turn = begin(BRIDGE, {"agent": "+15550100777"})
-    assert asked(turn) == ("multiset", "continue_on_fail=true hangup_after_bridge=false")
+    assert asked(turn) == ("multiset", "continue_on_fail=true hangup_after_bridge=false ignore_early_media=true")
     turn = resume(turn.state, DONE)
-    assert turn.action == Dial("+15550100777", None, "+15550100100", 20, 623)
+    assert turn.action == Dial("+15550100777", None, "+15550100100", 20, 600, 625)
     turn = resume(turn.state, Executed("_none_", {"originate_disposition": disposition}))
     assert turn.end is not None
     assert turn.end.step == step
@@ -345,7 +447,38 @@ def test_a_transfer_is_the_end_and_the_channel_lives_on() -> None:
 
 def test_a_room_is_the_organizations_own() -> None:
     turn = begin("  - {id: a, conference: {room: 'team-{{ n }}'}}", {"n": 7})
-    assert asked(turn) == ("conference", "22222222-team-7@default")
+    assert asked(turn) == ("conference", f"{ORG}-team-7@default")
+    other = replace(FACTS, org_id=ORG[:8] + "-0000-4000-8000-000000000000")
+    assert asked(begin("  - {id: a, conference: {room: 'team-{{ n }}'}}", {"n": 7}, other)) != asked(turn)
+
+
+@pytest.mark.parametrize(
+    ("step", "result"),
+    [
+        ("conference: {room: x, max: 60}", Executed("_none_", bounded=True)),
+        (
+            "bridge: {to: '+15550100777', max: 60}",
+            Executed("_none_", {"originate_disposition": "SUCCESS"}, bounded=True),
+        ),
+        ("stream: {url: 'wss://bot.example/', max: 60}", Streamed(StreamEnd.BOUND)),
+    ],
+)
+def test_the_bound_of_a_step_is_no_fault(step: str, result: Result) -> None:
+    turn = begin(f"  - {{id: a, {step}}}\n  - {{id: b, pause: 1}}")
+    while turn.action is not None and isinstance(turn.action, Execute) and turn.action.app == "multiset":
+        turn = resume(turn.state, DONE)
+    turn = resume(turn.state, result)
+    assert (turn.left[0].outcome, turn.left[0].detail) == ("done", "ended after its max of 60 s")
+
+
+def test_a_bridge_that_rings_past_every_bound_was_not_answered() -> None:
+    turn = resume(begin(BRIDGE, {"agent": "+15550100777"}).state, DONE)
+    assert (
+        resume(turn.state, Executed("_none_", {"originate_disposition": "ORIGINATOR_CANCEL"}, bounded=True))
+        .left[0]
+        .outcome
+        == "no_answer"
+    )
 
 
 def test_digits_are_sent_with_their_length() -> None:
