@@ -72,7 +72,7 @@ class _Origination:
         self._leg.cancel_timeout()
         result, application = self._node.settings.answer_gap.draw(self._node.random)
         if application > 0:
-            # Until then the leg takes what is sent to it, and loses it.
+            # Until one of them the leg takes what is sent to it, and loses it.
             self._leg.channel.execution.attend()
         steps = [(result, self._succeed), (application, self._begin)]
         for seconds, step in sorted(steps, key=lambda each: each[0]):
@@ -88,6 +88,8 @@ class _Origination:
     def _succeed(self) -> None:
         if not self._leg.channel.hung_up:
             self._flip()
+            if not self._leg.channel.hit_dialplan:
+                self._leg.channel.execution.hold()
             self._report(f"+OK {self._leg.channel.uuid}\n")
 
     def _begin(self) -> None:
