@@ -138,6 +138,7 @@ class Service:
             other_worker=lambda url: self.workers.choose(avoid=[url]).url,
             services=house.services(),
             keep_timeline=house.keep_timeline,
+            strange=self.metrics.amd_strange.inc,
         )
         self.sweep = Sweep(
             list(self.pool),

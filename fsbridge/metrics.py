@@ -49,6 +49,9 @@ class Metrics:
         self.tap_seconds = Histogram(
             "fsbridge_tap_connect_seconds", "Answer to the audio tap's connect", buckets=_TAP_BUCKETS, registry=at
         )
+        self.amd_strange = Counter(
+            "fsbridge_amd_unknown_events", "Events of a detector that is newer than we are, passed over", registry=at
+        )
         self.esl_connected = Gauge(
             "fsbridge_esl_connected", "1 while a node's event socket is up", ["node"], registry=at
         )

@@ -29,6 +29,10 @@ class WireError(ValueError):
 class UnknownWord(WireError):
     """An event of a kind that this version does not know, because its worker is newer: nothing is wrong, ignore it."""
 
+    def __init__(self, message: str, word: str) -> None:
+        super().__init__(message)
+        self.word = word
+
 
 @dataclass(frozen=True, slots=True)
 class AmdOptions:

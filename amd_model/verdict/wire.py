@@ -145,7 +145,7 @@ def decode_event(body: str) -> AmdEvent:
         kind, result = _kind(data["event"]), _known(Verdict, data.get("result"))
         if result is None and data.get("result") is not None:
             if kind is EventKind.CORRECTION:
-                raise UnknownWord(f"the result {data['result']!r} is not known here")
+                raise UnknownWord(f"the result {data['result']!r} is not known here", str(data["result"]))
             # Somebody answered, and was told to be what we have no word for.
             result = Verdict.UNKNOWN if kind is EventKind.VERDICT else None
         return AmdEvent(
@@ -173,7 +173,7 @@ def _kind(word: object) -> EventKind:
         raise TypeError(f"event: {word!r}")
     kind = _known(EventKind, word)
     if kind is None:
-        raise UnknownWord(f"the event {word[:80]!r} is not known here")
+        raise UnknownWord(f"the event {word[:80]!r} is not known here", word)
     return kind
 
 
@@ -220,7 +220,7 @@ def decode_heard(body: str) -> Heard:
         what = _known(Sound, word)
         if what is None:
             if isinstance(word, str):
-                raise UnknownWord(f"the sound {word[:80]!r} is not known here")
+                raise UnknownWord(f"the sound {word[:80]!r} is not known here", word)
             raise TypeError(f"what: {word!r}")
         missing = [key for key in _NEEDED[what] if data.get(key) is None]
         if missing:

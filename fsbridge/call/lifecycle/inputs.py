@@ -206,6 +206,11 @@ class DeadlinePassed:
     which: Deadline
 
 
+@dataclass(frozen=True, slots=True)
+class Strange:
+    """A newer detector said something that is not known here: no input of the lifecycle, but counted."""
+
+
 Input = (
     Begin
     | Unplaceable

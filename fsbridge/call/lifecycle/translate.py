@@ -45,7 +45,7 @@ MAX_SPAN_S = 7 * 86_400.0
 """A longer one is no span of a call, but a clock that was set."""
 
 
-def to_inputs(event: Event) -> Iterator[i.Input]:
+def to_inputs(event: Event) -> Iterator[i.Input | i.Strange]:
     """One event of a call's own channel as inputs of its lifecycle, in the order in which they have to be taken."""
     headers = event.headers
     if is_hanging_up(event):
@@ -118,7 +118,7 @@ def is_hanging_up(event: Event) -> bool:
     return event.name in going or event.headers.get("Answer-State") == "hangup"
 
 
-def _tap(event: Event) -> i.Input | None:
+def _tap(event: Event) -> i.Input | i.Strange | None:
     match fork.read(event.subclass, event.body):
         case fork.Connected():
             return i.TapConnected()
@@ -127,8 +127,8 @@ def _tap(event: Event) -> i.Input | None:
         case fork.Said(text):
             try:
                 return i.AmdHeard(decode_event(text))
-            except UnknownWord:
-                return None
+            except UnknownWord as unknown:
+                return None if unknown.word == "heard" else i.Strange()  # what is heard is for a flow's ears
             except WireError as error:
                 return i.TapFailed(str(error))
         case None:

@@ -68,7 +68,7 @@ class Parts:
     `keep(call, notices)` stores the call with its webhooks and sets their delivery going; `began(call)` and
     `seen(before, after)` are told of calls and their changes (metrics). `flow(org, flow)` finds a document or
     raises FlowError. `other_worker(url)` is a worker but that one, if there is any. `keep_timeline` stores the
-    timeline of a call that has ended.
+    timeline of a call that has ended. `strange()` is told of what a newer detector says and nobody here knows.
     """
 
     supervisor: Supervisor
@@ -81,6 +81,7 @@ class Parts:
     other_worker: Callable[[str], str | None]
     services: FlowServices
     keep_timeline: Callable[[Call, Timeline], None]
+    strange: Callable[[], None] = lambda: None
 
 
 class CallRunner:
@@ -176,7 +177,10 @@ class CallRunner:
             self._flow.on_event(event)
             self._pass_flow_end()
         for given in to_inputs(event):
-            self._step(given)
+            if isinstance(given, i.Strange):
+                self._parts.strange()
+            else:
+                self._step(given)
 
     def _pass_flow_end(self) -> None:
         ended = self._flow.take_end() if self._flow is not None else None

@@ -13,14 +13,18 @@ from fsbridge.esl.events import Event
 pytestmark = pytest.mark.unit
 
 
-def told(body: dict[str, object]) -> list[i.Input]:
+def told(body: dict[str, object]) -> list[i.Input | i.Strange]:
     """What a tap's event with this body is to the lifecycle."""
     event = Event("CUSTOM", "mod_audio_fork::transcription", {}, json.dumps(body))
     return list(to_inputs(event))
 
 
-def test_an_event_of_an_unknown_kind_is_nothing() -> None:
-    assert told({"event": "words", "atMs": 1_200, "text": "hello"}) == []
+def test_an_event_of_an_unknown_kind_is_only_counted() -> None:
+    assert told({"event": "laughter", "atMs": 1_200, "text": "ha"}) == [i.Strange()]
+
+
+def test_what_is_heard_is_nothing_strange() -> None:
+    assert told({"event": "heard", "what": "speech", "atMs": 1_200}) == []
 
 
 def test_a_verdict_keeps_what_is_known_of_it() -> None:

@@ -52,6 +52,7 @@ class HandSwitch:
         self.refuses: Exception | None = None
         self.completes = True
         self.tap_event: Event | None = None
+        self.strange = False
 
     def originate(self, call: Call, placement: Placement) -> i.Input:
         self.asked.append("originate")
@@ -87,6 +88,8 @@ class HandSwitch:
         self.asked.append(f"start_tap {tap.ws_url}")
         self._post(event("CUSTOM", "mod_audio_fork::connect"))
         said = encode_event(AmdEvent(EventKind.VERDICT, 900, Verdict.LIVE_PERSON, 0.9))
+        if self.strange:
+            self._post(event("CUSTOM", "mod_audio_fork::transcription", body='{"event":"laughter","atMs":5}'))
         self._post(event("CUSTOM", "mod_audio_fork::transcription", body=json.dumps(json.loads(said)["data"])))
 
     def stop_tap(self, channel: str) -> None:
@@ -120,6 +123,7 @@ class Bench:
     ) -> None:
         self.kept: list[tuple[Status, tuple[Notice, ...]]] = []
         self.timeline: list[Any] = []
+        self.strange: list[bool] = []
         self.supervisor = Supervisor()
         self.switch = HandSwitch()
         self._faults = store_faults
@@ -134,6 +138,7 @@ class Bench:
             lambda url: other_worker,
             SERVICES,
             self._keep_timeline,
+            lambda: self.strange.append(True),
         )
         self.runner = CallRunner(call, Placement(None, None, 1, tap), self.switch, parts)  # type: ignore[arg-type]
         self.switch.runner = self.runner
@@ -207,6 +212,14 @@ def test_a_tap_that_is_refused_is_tried_with_another_worker(bench: type[Bench]) 
     call = at.run()
     assert (call.status, call.analysis and call.analysis.result) == (Status.COMPLETED, Verdict.LIVE_PERSON)
     assert "start_tap ws://two/amd" in at.switch.asked
+
+
+def test_what_a_newer_worker_says_besides_is_counted_and_changes_nothing(bench: type[Bench]) -> None:
+    at = bench(a_call({Verdict.LIVE_PERSON}), tap=TAP, other_worker="ws://two/amd")
+    at.switch.tap_event, at.switch.strange = REFUSED, True
+    call = at.run()
+    assert (call.status, call.analysis and call.analysis.result) == (Status.COMPLETED, Verdict.LIVE_PERSON)
+    assert at.strange == [True]
 
 
 def test_a_refused_tap_without_another_worker_is_the_verdict_unknown(bench: type[Bench]) -> None:
