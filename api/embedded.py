@@ -78,6 +78,7 @@ def embedded(
         simulator.start()
         try:
             kept = {"keep_audio_s": 60, "keep_audio_dir": str(folder / "audio"), "keep_audio_consent": True}
+            open_flows = {"transfer": [{"context": "*", "extensions": ["*"]}]}
             document = {
                 "service": {
                     "listen": "127.0.0.1:0",
@@ -85,7 +86,15 @@ def embedded(
                     "drain_timeout_s": 1,
                     "log_level": "error",
                 },
-                "orgs": [{"id": org, "name": "embedded", "caller_id": CALLER_ID, "api_keys": [hash_key(key)]}],
+                "orgs": [
+                    {
+                        "id": org,
+                        "name": "embedded",
+                        "caller_id": CALLER_ID,
+                        "api_keys": [hash_key(key)],
+                        "flows": open_flows,
+                    }
+                ],
                 "nodes": [{"name": "simulated", "port": simulator.port}],
                 "trunks": [{"name": "main", "gateways": ["carrier"]}],
                 "amd": {"workers": 1, **(kept if keep_audio else {})},

@@ -118,7 +118,7 @@ class Service:
             ),
             lambda name: len(self.registry.on_node(name)),
         )
-        flows = FlowLibrary(settings.flows, Checkers(), self.clock)
+        flows = FlowLibrary(settings.flows, Checkers(), self.clock, settings.orgs)
         limits = Limits(
             ring_s=settings.dialing.ring_timeout_s,
             originate_grace_s=settings.dialing.originate_grace_s,

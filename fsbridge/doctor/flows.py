@@ -23,7 +23,7 @@ from fsbridge.settings.whole import Settings
 def examine_flows(settings: Settings) -> tuple[Notes, FlowNeeds]:
     """Every document of every organization as the service would read it, and what they need of a node."""
     notes = Notes("configuration")
-    library = FlowLibrary(settings.flows)
+    library = FlowLibrary(settings.flows, orgs=settings.orgs)
     documents: list[FlowDocument] = []
     folder = settings.flows.dir
     for org in settings.orgs:

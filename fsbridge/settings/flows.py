@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from fsbridge.settings.addresses import Host, WebUrl
-from fsbridge.settings.kinds import LocalPath, Name, NodeFolder, Seconds, Table
+from fsbridge.settings.addresses import WebUrl
+from fsbridge.settings.kinds import ListedHost, LocalPath, Name, NodeFolder, Seconds, Table
 
 
 class FlowSettings(Table):
@@ -25,10 +25,10 @@ class FlowSettings(Table):
         None, description="where the files of recordings_dir can be fetched; customers get the path when absent"
     )
     audio_dir: LocalPath | None = Field(None, description="what `expect: audio_like` compares with; <dir>/audio")
-    http_prompts: bool = Field(True, description="whether flows may play http(s) URLs (the node fetches them)")
-    prompt_hosts: tuple[Host, ...] = Field(
-        (), description="hosts that an http(s) prompt may name when a variable of the call is part of its URL"
+    prompt_hosts: tuple[ListedHost, ...] = Field(
+        (), description="hosts whose http(s) URLs any organization's flows may play: the node fetches them, from inside"
     )
+    bot_hosts: tuple[ListedHost, ...] = Field((), description="hosts of voice bots that any organization may name")
     max_run_s: Seconds = Field(3_600.0, description="a flow that runs longer is broken off, whatever it says itself")
     request_timeout_s: Seconds = Field(30.0, description="the longest that a request step may take, retries and all")
     max_requests: int = Field(
@@ -37,7 +37,7 @@ class FlowSettings(Table):
     requests_allow_private: bool = Field(False, description="private and loopback addresses may be asked")
     requests_allow_http: bool = Field(False, description="http:// as well as https://; for tests and demos")
     requests_ca_file: LocalPath | None = Field(None, description="certificates trusted beside the public ones")
-    bots_allow_private: bool = Field(False, description="voice bots at private and loopback addresses")
+    bots_allow_private: bool = Field(False, description="voice bots anywhere, private addresses too")
     bots_allow_ws: bool = Field(False, description="ws:// as well as wss://: the call's audio is not encrypted then")
 
     @model_validator(mode="after")

@@ -29,6 +29,12 @@ NodeFolder = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,63})
 """An absolute folder on a FreeSWITCH node; it enters commands: allow-listed, and no part begins with a dot."""
 CallerId = Annotated[str, Field(pattern=r"^(\+?[0-9]{1,15}|anonymous)$")]
 """A number to call from, or `anonymous`: withheld, on purpose."""
+ListedHost = Annotated[
+    str,
+    Field(pattern=r"^(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?)(:[0-9]{1,5})?$"),
+    AfterValidator(str.lower),
+]
+"""A host that tenants may name: ``host`` is its scheme's own port, ``host:port`` that one."""
 LocalPath = Annotated[Path, AfterValidator(_path)]
 """A file or folder on this machine."""
 Words = Annotated[str, AfterValidator(_printable)]

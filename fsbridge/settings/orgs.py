@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from fsbridge.settings.kinds import CallerId, Name, Table, Uuid, Words, canonical_uuid
+from fsbridge.settings.kinds import CallerId, ListedHost, Name, NodeFolder, Table, Uuid, Words, canonical_uuid
 
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]{0,4094}[!-~])?")
 
@@ -22,6 +22,28 @@ class OrgAmdSettings(Table):
     sensitivity: float | None = Field(None, ge=0.1, le=10.0)
 
 
+class TransferSettings(Table):
+    """A way into the nodes' dialplan that an organization's flows may take; closed where there is none.
+
+    `context` is a name, or ``*`` for every context. An extension is one that may be reached, or all that begin so where
+    it ends in ``*``.
+    """
+
+    context: Name | Literal["*"] = "default"
+    extensions: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9+*#_.-]{1,64}$")], ...] = Field(min_length=1)
+    dialplan: Name = "XML"
+
+
+class OrgFlowSettings(Table):
+    """What an organization's flows may reach through a node, beside what all may (`[flows]`)."""
+
+    prompts_dir: NodeFolder | None = Field(None, description="its own prompts, in place of flows.prompts_dir")
+    prompt_hosts: tuple[ListedHost, ...] = ()
+    bot_hosts: tuple[ListedHost, ...] = ()
+    transfer: tuple[TransferSettings, ...] = ()
+    conference_profiles: tuple[Name, ...] = ("default",)
+
+
 class OrgSettings(Table):
     """One organization: its keys (hashes only), its permission and its caller id."""
 
@@ -32,6 +54,7 @@ class OrgSettings(Table):
     caller_id: CallerId | None = Field(None, description="for calls that name none; the trunk's when absent")
     trunk: Name | None = Field(None, description="the trunk its calls take; the first one when absent")
     amd: OrgAmdSettings = OrgAmdSettings()
+    flows: OrgFlowSettings = OrgFlowSettings()
     secrets: dict[Name, SecretStr] = Field(
         default_factory=dict, description="header values that its flows' requests name; never shown, never logged"
     )

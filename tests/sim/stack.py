@@ -90,7 +90,12 @@ def settings(folder: Path, node_port: int, **tables: Any) -> Settings:
     document: dict[str, Any] = {
         "service": {"listen": "127.0.0.1:0", "data_dir": str(folder / "var"), "drain_timeout_s": 1},
         "orgs": [
-            {"id": ORG, "caller_id": "+15550100100", "api_keys": [hash_key(KEY)]},
+            {
+                "id": ORG,
+                "caller_id": "+15550100100",
+                "api_keys": [hash_key(KEY)],
+                "flows": {"transfer": [{"context": "default", "extensions": ["park"]}]},
+            },
             {"id": OTHER_ORG, "caller_id": "+15550100200", "api_keys": [hash_key(OTHER_KEY)]},
         ],
         "nodes": [{"name": "sim", "port": node_port, "command_timeout_s": 2, "lost_after_s": 3}],

@@ -155,7 +155,7 @@ steps:
   - {id: a, say: {value: "12", as: number}}
   - {id: b, say: {value: "12.50", as: money, language: de}}
   - {id: c, play: RELATIVE}
-  - {id: d, play: /nowhere/hello.wav}
+  - {id: d, play: nowhere/hello.wav}
   - {id: e, conference: {room: r, profile: wide}}
   - {id: f, transfer: {extension: "1", context: default}}
 """
@@ -166,12 +166,14 @@ def test_what_flows_need_is_looked_for_on_the_node(tmp_path: Path) -> None:
     (tmp_path / "sounds" / "welcome.wav").write_bytes(b"RIFF")
     with simulated_node(password=PASSWORD, sounds=str(tmp_path / "sounds")) as simulator:
         config = write(tmp_path, simulator.port)
+        opened = 'conference_profiles = ["wide"]\ntransfer = [{ extensions = ["1"] }]\n'
+        config.write_text(config.read_text().replace("[[nodes]]", f"[orgs.flows]\n{opened}[[nodes]]"))
         flow = tmp_path / "flows" / ORG / f"{ORG}.yaml"
         flow.write_text(FLOW_OF_MUCH.replace("RELATIVE", "welcome.wav"))
         result = run(config, "--json")
     problems = findings(result, "problem")
     assert set(problems) == {"mod_say_de", "sounds of de", "prompts"}
-    assert "not there: /nowhere/hello.wav;" in problems["prompts"]["text"]
+    assert "nowhere/hello.wav" in problems["prompts"]["text"]
     assert "sounds of en" in findings(result, "ok")
     assert "wide" in findings(result, "warning")["conferences"]["text"]
     with simulated_node(password=PASSWORD, say_sounds=False) as simulator:

@@ -49,6 +49,7 @@ class Customer:
     def __init__(self, supervisor: Supervisor) -> None:
         self.asked: list[dict[str, Any]] = []
         self.server = pywsgi.WSGIServer(("127.0.0.1", 0), self.answer, log=None, error_log=None)
+        self.server.init_socket()  # its port is known from here on
         supervisor.spawn("test.customer", self.server.serve_forever)
 
     def answer(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -114,6 +115,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 "requests_allow_http": True,
                 "bots_allow_private": True,
                 "bots_allow_ws": True,
+                "prompt_hosts": [f"127.0.0.1:{customer.server.server_port}"],
                 "recordings_dir": str(recordings),
                 "recordings_url": "https://files.example/calls",
                 "asr_engine": "unimrcp",

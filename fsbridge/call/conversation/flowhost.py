@@ -38,7 +38,7 @@ class FlowServices:
 
     fetch: Callable[[Call, Fetch], Result]
     dial: Callable[[Call, Dial], str]
-    bot_refusal: Callable[[str], str | None]
+    bot_refusal: Callable[[Call, str], str | None]
     tell: Callable[[Call, str, object], bool]
     ears: Callable[[Call, FlowDocument], Tap | None]
     reference: Callable[[Call, str], Fingerprint]
@@ -77,7 +77,7 @@ class FlowHost:
         outside = Outside(
             fetch=lambda fetch: services.fetch(call, fetch),
             dial=lambda dial: services.dial(call, dial),
-            bot_refusal=services.bot_refusal,
+            bot_refusal=lambda url: services.bot_refusal(call, url),
             tell=lambda name, data: services.tell(current(), name, data),
             beside=beside,
             post=post,

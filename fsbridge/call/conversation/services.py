@@ -24,6 +24,7 @@ from fsbridge.egress.outside import HttpFailure, HttpRequest, Outside
 from fsbridge.errors import FsbridgeError
 from fsbridge.esl.dialstring import Tap
 from fsbridge.flow.document.model import FlowDocument
+from fsbridge.flow.document.template import is_listed
 from fsbridge.flow.interpreter.actions import Dial, Fetch, Fetched, Refused, Result
 from fsbridge.model.call import Call
 from fsbridge.model.ids import OrgId, new_uuid
@@ -78,10 +79,13 @@ class House:
         except FsbridgeError as error:
             raise ValueError(str(error)) from error
 
-    def bot_refusal(self, url: str) -> str | None:
-        """Why a voice bot may not be at this URL. Names are not resolved: FreeSWITCH will do that by itself."""
-        flows = self.settings.flows
-        return refuse_url(url, ("wss", "ws") if flows.bots_allow_ws else ("wss",), flows.bots_allow_private)
+    def bot_refusal(self, call: Call, url: str) -> str | None:
+        """Why the call's voice bot may not be at this URL. FreeSWITCH looks names up itself, so hosts are listed."""
+        flows, own = self.settings.flows, self._org(call.org_id).flows
+        reason = refuse_url(url, ("wss", "ws") if flows.bots_allow_ws else ("wss",), True)
+        if reason is None and not flows.bots_allow_private and not is_listed(url, (*flows.bot_hosts, *own.bot_hosts)):
+            return "has a host that is not among bot_hosts"
+        return reason
 
     def tell(self, call: Call, name: str, data: object) -> bool:
         """Owe the caller a `call.event`; False when it gave no address, or the store cannot keep it."""

@@ -222,7 +222,7 @@ def _meaning_of_step(number: int, step: Step, ids: _Ids, defaults: Defaults) -> 
     yield from (((*here, *field), fault) for field, fault in _lost_in_speech(step))
     yield from (((*here, *field), fault) for field, fault in _unplayable(step, defaults))
     yield from (((*here, *field), fault) for field, fault in _unplaceable(step, defaults))
-    yield from (((*here, *field), fault) for field, fault in _bad_urls(step))
+    yield from (((*here, *field), fault) for field, fault in _bad_urls(step, defaults))
 
 
 def _lost_in_speech(step: Step) -> Iterator[tuple[Path, str]]:
@@ -255,11 +255,27 @@ def _unplaceable(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:
         yield ("gather", "speech"), "no speech recogniser is configured: name an engine, or set flows.asr_engine"
     elif speech is not None and not (speech.grammar or defaults.asr_grammar):
         yield ("gather", "speech"), "has no grammar: name one, or set flows.asr_grammar"
+    profiles = defaults.conference_profiles
+    if step.conference is not None and profiles is not None and step.conference.profile not in profiles:
+        yield ("conference", "profile"), f"may be {' or '.join(profiles) or 'none'}: orgs.flows.conference_profiles"
+    yield from _closed(step, defaults)
     if step.expect is not None and step.expect.transcript is not None and defaults.asr_engine is None:
         yield ("expect", "transcript"), "no speech recogniser is configured: set flows.asr_engine"
 
 
-def _bad_urls(step: Step) -> Iterator[tuple[Path, str]]:
+def _closed(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:
+    """A way into the node's dialplan that the organization has not."""
+    if step.transfer is None:
+        return
+    to = step.transfer
+    if not defaults.leads(to.context, to.dialplan):
+        where = f"context {to.context!r}" + ("" if to.dialplan == "XML" else f" of dialplan {to.dialplan!r}")
+        yield ("transfer",), f"{where} is closed to this organization: orgs.flows.transfer"
+    elif "{{" not in to.extension and not defaults.leads(to.context, to.dialplan, to.extension):
+        yield ("transfer", "extension"), f"{to.extension[:64]!r} is closed to this organization: orgs.flows.transfer"
+
+
+def _bad_urls(step: Step, defaults: Defaults) -> Iterator[tuple[Path, str]]:
     """A URL's host is the document's own, so it can be judged now; variables are put in as a stand-in."""
     for kind, schemes in (("request", ("https", "http")), ("stream", ("wss", "ws"))):
         part = getattr(step, kind)
@@ -269,6 +285,9 @@ def _bad_urls(step: Step) -> Iterator[tuple[Path, str]]:
                 template.render_url(template.flattened(part.url), stand_in, schemes)
             except template.TemplateError as error:
                 yield (kind, "url"), str(error)
+    bots = defaults.bot_hosts
+    if step.stream is not None and bots is not None and not template.is_listed(step.stream.url, bots):
+        yield ("stream", "url"), "its host is not among bot_hosts"
 
 
 def _undefined(body: FlowBody) -> Iterator[Fault]:

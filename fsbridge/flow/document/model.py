@@ -195,14 +195,32 @@ class FlowBody(Part):
         return tuple(value) if isinstance(value, list) else value
 
 
+class Way(Part):
+    """A way into the nodes' dialplan; ``*`` is any context, and at an extension's end any rest."""
+
+    context: str
+    dialplan: str
+    extensions: tuple[str, ...]
+
+    def leads(self, context: str, dialplan: str, extension: str | None) -> bool:
+        """Whether it leads there; without `extension`, whether it leads to any there."""
+        if self.context not in ("*", context) or self.dialplan != dialplan:
+            return False
+        return extension is None or any(
+            extension == each or (each.endswith("*") and extension.startswith(each[:-1])) for each in self.extensions
+        )
+
+
 class Defaults(Part):
-    """What the service's configuration adds to every flow."""
+    """What the service's configuration adds to a flow; None of what may be reached: no configuration, so anything."""
 
     engine: str = "flite"
     voice: str = "slt"
     prompts_dir: str | None = None
-    http_prompts: bool = True
-    prompt_hosts: tuple[str, ...] = ()
+    prompt_hosts: tuple[str, ...] | None = None
+    bot_hosts: tuple[str, ...] | None = None
+    ways: tuple[Way, ...] | None = None
+    conference_profiles: tuple[str, ...] | None = None
     max_run_s: float = 7_200.0
     recordings_dir: str | None = None
     recordings_url: str | None = None
@@ -212,7 +230,11 @@ class Defaults(Part):
     @property
     def prompts(self) -> Prompts:
         """The rules for what may be played."""
-        return Prompts(self.prompts_dir, self.http_prompts, self.prompt_hosts)
+        return Prompts(self.prompts_dir, self.prompt_hosts)
+
+    def leads(self, context: str, dialplan: str, extension: str | None = None) -> bool:
+        """Whether a channel may be given to the nodes' dialplan there."""
+        return self.ways is None or any(way.leads(context, dialplan, extension) for way in self.ways)
 
 
 class FlowDocument(Part):

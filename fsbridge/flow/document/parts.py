@@ -103,6 +103,13 @@ class Grammar(Part):
     engine: Voice | None = None
     grammar: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,199}$")] | None = None
 
+    @field_validator("grammar")
+    @classmethod
+    def _stays(cls, value: str | None) -> str | None:
+        if value is not None and ".." in value.split("/"):
+            raise ValueError("leaves the node's folder of grammars")
+        return value
+
 
 class Gather(Prompted):
     """Digits into a variable.

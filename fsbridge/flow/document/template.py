@@ -32,6 +32,7 @@ _FILE = re.compile(r"/?[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]
 _STREAM = re.compile(r"(?:tone_stream://[A-Za-z0-9%(),.;=+-]{1,300}|silence_stream://[1-9][0-9]{0,6})")
 """Of silence at least a millisecond: of none FreeSWITCH plays for ever."""
 _URL = re.compile(r"https?://([A-Za-z0-9.-]{1,253})(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%/-]{0,500})?")
+_END = re.compile(r"[/?#]")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252})|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 
 
@@ -156,7 +157,7 @@ def render_url(text: str, variables: Mapping[str, Any], schemes: Sequence[str]) 
     The host and port are the document's own: a variable may stand behind them only. Raises TemplateError.
     """
     scheme, found, rest = text.partition("://")
-    host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    host = _END.split(rest, maxsplit=1)[0]
     if not found or scheme not in schemes:
         raise TemplateError(f"a URL begins with {' or '.join(f'{each}://' for each in schemes)}")
     if not _HOST.fullmatch(host):
@@ -185,52 +186,54 @@ def flattened(text: str) -> str:
     return _PLACE.sub(lambda match: f"{{{{ {match[1].split('.')[0]} }}}}", text)
 
 
+_PORTS = {"http": "80", "https": "443", "ws": "80", "wss": "443"}
+
+
+def is_listed(url: str, hosts: Sequence[str]) -> bool:
+    """Whether a URL's host is among these: ``host`` means its scheme's own port, ``host:port`` that one.
+
+    FreeSWITCH looks names up itself, from inside the carrier's network, so only a list says where one leads.
+    """
+    scheme, _, rest = url.partition("://")
+    authority = _END.split(rest, maxsplit=1)[0].lower()
+    host, colon, port = authority.rpartition(":") if not authority.endswith("]") else (authority, "", "")
+    own = _PORTS.get(scheme.lower())
+    if own is None:
+        return False
+    if not colon:
+        host, port = authority, own
+    return f"{host}:{port}" in hosts or (port == own and host in hosts)
+
+
 @dataclass(frozen=True, slots=True)
 class Prompts:
-    """What may be played: files below `folder` (any, when None), http(s) URLs if `web`.
-
-    A URL that a variable of the call is part of may name one of `hosts` only: the node would fetch it from inside the
-    carrier's network.
-    """
+    """What may be played: files below `folder` (None: below the node's own sounds), URLs of `hosts` (None: any)."""
 
     folder: str | None = None
-    web: bool = True
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[str, ...] | None = None
 
 
 def prompt(text: str, variables: Mapping[str, Any], rules: Prompts) -> str:
-    """A template as a playback argument. Raises TemplateError.
-
-    Where no prompts folder is configured a document may name a file by its absolute path; a call's data may not, or
-    it could play any recording that the node holds.
-    """
-    source = render(text, variables)
-    if source.startswith("/") and not text.startswith("/"):
-        raise TemplateError(f"{source[:80]!r} comes from a variable: only the flow itself may name an absolute path")
-    host = _URL.fullmatch(source)
-    if host is not None and source != text and host[1].lower() not in rules.hosts:
-        raise TemplateError(f"{source[:80]!r} comes from a variable: only hosts of flows.prompt_hosts may be named so")
-    return playable(source, rules)
+    """A template as a playback argument. Raises TemplateError."""
+    return playable(render(text, variables), rules)
 
 
 def playable(source: str, rules: Prompts) -> str:
     """A playback argument: a file below the prompts folder, a tone or silence stream, or a URL by the http cache.
 
-    Raises TemplateError for anything else: a path that climbs, a space, a command.
+    Raises TemplateError for anything else: a path that climbs or is absolute, a space, a command, a host of nobody's.
     """
     if _STREAM.fullmatch(source):
         return source
     if _URL.fullmatch(source):
-        if not rules.web:
-            raise TemplateError(f"{source[:80]!r} cannot be played: flows.http_prompts is false")
+        if rules.hosts is not None and not is_listed(source, rules.hosts):
+            raise TemplateError(f"{source[:80]!r} cannot be played: its host is not among prompt_hosts")
         return f"http_cache://{source}"
     if _FILE.fullmatch(source) is None or any(part == ".." for part in source.split("/")):
         raise TemplateError(
             f"{source[:80]!r} cannot be played: a file name of letters, digits and _ . - /, "
             "tone_stream://…, silence_stream://MS or an http(s) URL"
         )
-    if rules.folder is None:
-        return source
     if source.startswith("/"):
         raise TemplateError(f"{source[:80]!r} leaves the prompts folder: give a path relative to it")
-    return f"{rules.folder.rstrip('/')}/{source}"
+    return source if rules.folder is None else f"{rules.folder.rstrip('/')}/{source}"

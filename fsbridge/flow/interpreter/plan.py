@@ -96,6 +96,10 @@ def actions(
             return _bridge(bridge, variables)
         case Step(transfer=parts.Transfer() as transfer):
             extension = word(render(transfer.extension, variables), _EXTENSION, "extension")
+            if not document.defaults.leads(transfer.context, transfer.dialplan, extension):
+                raise TemplateError(
+                    f"extension {extension!r} of context {transfer.context!r} is closed to this organization"
+                )
             return (Execute("transfer", f"{extension} {transfer.dialplan} {transfer.context}", QUICK_S),)
         case Step(conference=parts.Conference() as conference):
             room = word(render(conference.room, variables), _ROOM, "room")

@@ -9,7 +9,7 @@ version only one can replace it; documents are checked by a `Checker`.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from gevent.threadpool import ThreadPool
 from fsbridge.clock import Clock, SystemClock
 from fsbridge.flow.document.document import version_of
 from fsbridge.flow.document.errors import FlowError, FlowInvalid, FlowMissing, Problem
-from fsbridge.flow.document.model import Defaults, FlowDocument
+from fsbridge.flow.document.model import Defaults, FlowDocument, Way
 from fsbridge.flow.document.source import MAX_BYTES
 from fsbridge.flow.library.checker import Checker, Here
 from fsbridge.flow.library.entry import Expected, FlowBusy, FlowEntry, LibraryError, StoredFlow
@@ -28,6 +28,7 @@ from fsbridge.flow.library.files import File, Files, read_bytes, stamp_of
 from fsbridge.flow.library.shelf import Kept, Shelf
 from fsbridge.model.ids import FlowId, OrgId, is_uuid
 from fsbridge.settings.flows import FlowSettings
+from fsbridge.settings.orgs import OrgFlowSettings, OrgSettings
 from fsbridge.supervise import run_in_thread
 
 T = TypeVar("T")
@@ -39,11 +40,18 @@ PATIENCE_S = 30.0
 class FlowLibrary:
     """Documents by organization and flow."""
 
-    def __init__(self, settings: FlowSettings, checker: Checker | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: FlowSettings,
+        checker: Checker | None = None,
+        clock: Clock | None = None,
+        orgs: Sequence[OrgSettings] = (),
+    ) -> None:
         self._clock = clock or SystemClock()
         self._files = Files(settings.dir, settings.max_per_org)
         self._dir = settings.dir
-        self._defaults = _defaults(settings)
+        self._settings = settings
+        self._defaults = {OrgId(org.id): _defaults(settings, org.flows) for org in orgs}
         self._checker: Checker = checker or Here()
         self._shelf = Shelf()
         self._being_checked: dict[Path, AsyncResult[Kept | FlowError]] = {}
@@ -82,7 +90,7 @@ class FlowLibrary:
 
     def check(self, org_id: OrgId, text: str) -> FlowDocument:
         """The text as a document, as it would be if it were written. Raises FlowInvalid or FlowBusy."""
-        return self._checker.check(org_id, text, "flow", self._defaults)
+        return self._checker.check(org_id, text, "flow", self._defaults_of(org_id))
 
     def entries(self, org_id: OrgId, after: str, limit: int) -> list[FlowEntry]:
         """At most `limit` of the organization's documents, by flow id, those behind `after` ("" for the first).
@@ -180,11 +188,15 @@ class FlowLibrary:
         if len(data) > MAX_BYTES:
             return FlowInvalid(Problem(name, f"larger than {MAX_BYTES // 1024} kB"))
         try:
-            return self._checker.check(org_id, data.decode("utf-8"), name, self._defaults, first=first)
+            return self._checker.check(org_id, data.decode("utf-8"), name, self._defaults_of(org_id), first=first)
         except FlowInvalid as invalid:
             return invalid
         except UnicodeDecodeError:
             return FlowInvalid(Problem(name, "is not UTF-8 text"))
+
+    def _defaults_of(self, org_id: OrgId) -> Defaults:
+        """An organization that the configuration says nothing of has what all have."""
+        return self._defaults.get(org_id) or _defaults(self._settings, OrgFlowSettings())
 
     def _apart(self, work: Callable[[], T]) -> T:
         """On the library's thread."""
@@ -214,14 +226,17 @@ def _entry_of(flow_id: FlowId, kept: Kept) -> FlowEntry:
     return FlowEntry(flow_id, name, kept.version, kept.stamp[0] / 1e9, problems)
 
 
-def _defaults(settings: FlowSettings) -> Defaults:
-    prompts = str(settings.prompts_dir) if settings.prompts_dir is not None else None
+def _defaults(settings: FlowSettings, own: OrgFlowSettings) -> Defaults:
+    """What the configuration adds to an organization's flows; what it does not open is closed."""
+    prompts = own.prompts_dir or settings.prompts_dir
     return Defaults(
         engine=settings.tts_engine,
         voice=settings.tts_voice,
-        prompts_dir=prompts,
-        http_prompts=settings.http_prompts,
-        prompt_hosts=tuple(host.lower() for host in settings.prompt_hosts),
+        prompts_dir=str(prompts) if prompts is not None else None,
+        prompt_hosts=(*settings.prompt_hosts, *own.prompt_hosts),
+        bot_hosts=None if settings.bots_allow_private else (*settings.bot_hosts, *own.bot_hosts),
+        ways=tuple(Way(context=w.context, dialplan=w.dialplan, extensions=w.extensions) for w in own.transfer),
+        conference_profiles=own.conference_profiles,
         max_run_s=settings.max_run_s,
         recordings_dir=settings.recordings_dir,
         recordings_url=settings.recordings_url,

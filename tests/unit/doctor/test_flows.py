@@ -18,6 +18,13 @@ ORG = "22222222-2222-4222-8222-222222222222"
 FLOW = "33333333-3333-4333-8333-333333333333"
 
 
+OPEN = {
+    "prompt_hosts": ["prompts.example"],
+    "transfer": [{"context": "*", "extensions": ["*"]}],
+    "conference_profiles": ["wide"],
+}
+
+
 def settings(folder: Path, *, secrets: dict[str, str] | None = None, **tables: object) -> Settings:
     flows = {"dir": str(folder)}
     return parse(
@@ -27,7 +34,7 @@ def settings(folder: Path, *, secrets: dict[str, str] | None = None, **tables: o
                 {"name": "main", "gateways": ["g"], "caller_id": "100"},
                 {"name": "nobodys", "gateways": ["h"]},
             ],
-            "orgs": [{"id": ORG, "name": "A", "secrets": secrets or {}}],
+            "orgs": [{"id": ORG, "name": "A", "secrets": secrets or {}, "flows": OPEN}],
             **tables,
             "flows": {**flows, **tables.get("flows", {})},  # type: ignore[dict-item]
         }
@@ -93,9 +100,9 @@ def test_and_when_it_is_there_all_is_well(tmp_path: Path) -> None:
 
 def test_prompts_from_the_web_have_to_be_allowed(tmp_path: Path) -> None:
     written(tmp_path, "  - {id: a, menu: {prompt: 'https://files.example.com/m.wav', choices: {'1': a}}}")
-    assert problems(settings(tmp_path)) == []
-    (found,) = problems(settings(tmp_path, flows={"http_prompts": False}))
-    assert "flows.http_prompts is false" in found.text
+    assert problems(settings(tmp_path, flows={"prompt_hosts": ["files.example.com"]})) == []
+    (found,) = problems(settings(tmp_path))
+    assert "not among prompt_hosts" in found.text
 
 
 def test_every_number_has_to_lead_to_a_flow(tmp_path: Path) -> None:
@@ -127,7 +134,7 @@ def test_what_flows_need_of_a_node(tmp_path: Path) -> None:
   - {id: g, play: "https://prompts.example/hello.wav"}
   - {id: h, play: "{{ chosen }}"}
   - {id: i, play: "tone_stream://%(200,100,440)"}
-  - {id: j, gather: {variable: y, prompt: menu.wav, invalid: /srv/no.wav}}
+  - {id: j, gather: {variable: y, prompt: menu.wav, invalid: no/such.wav}}
   - {id: k, say: {value: "12.50", as: money}}
   - {id: l, transfer: {extension: "1", context: sales}}
 """,
@@ -139,7 +146,7 @@ def test_what_flows_need_of_a_node(tmp_path: Path) -> None:
         web_prompts=True,
         sayings=frozenset({("de", "number"), ("en", "number"), ("en", "money")}),
         recognisers=frozenset({"vosk"}),
-        files=frozenset({"menu.wav", "/srv/no.wav"}),
+        files=frozenset({"menu.wav", "no/such.wav"}),
         rooms=frozenset({"wide"}),
         contexts=frozenset({"sales"}),
     )
@@ -201,7 +208,7 @@ def test_flows_are_read_as_the_service_would(tmp_path: Path) -> None:
     (folder / f"{FLOW[:-1]}3.yaml").write_bytes(b"\xff")
     (folder / "hello.yaml").write_text("steps: [{id: a, pause: 1}]")
     (folder / "notes.txt").write_text("not a flow")
-    orgs = [{"id": ORG, "name": "A"}, {"id": ORG[:-1] + "3", "name": "B"}]
+    orgs = [{"id": ORG, "name": "A", "flows": OPEN}, {"id": ORG[:-1] + "3", "name": "B"}]
     notes, needs = examine_flows(settings(tmp_path, orgs=orgs))
     found = notes.found
     assert [(finding.level, finding.check) for finding in found] == [

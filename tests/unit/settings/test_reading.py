@@ -107,6 +107,12 @@ def test_every_fault_at_once() -> None:
         ({**LEAST, "flows": {"recordings_url": "https://x"}}, "recordings_dir must say where"),
         ({**LEAST, "flows": {"recordings_dir": "relative"}}, "flows.recordings_dir"),
         ({**LEAST, "flows": {"prompt_hosts": ["a/b"]}}, "flows.prompt_hosts.0"),
+        ({**LEAST, "orgs": [{"id": ORG, "flows": {"bot_hosts": ["wss://a"]}}]}, "orgs.0.flows.bot_hosts.0"),
+        (
+            {**LEAST, "orgs": [{"id": ORG, "flows": {"transfer": [{"context": "a"}]}}]},
+            "orgs.0.flows.transfer.0.extensions",
+        ),
+        ({**LEAST, "orgs": [{"id": ORG, "flows": {"prompts_dir": "a b"}}]}, "orgs.0.flows.prompts_dir"),
         ({**LEAST, "orgs": [{"id": ORG, "secrets": {"a b": "x"}}]}, "orgs.0.secrets.a b"),
         ({**LEAST, "orgs": [{"id": ORG, "secrets": {"crm": "a\nb"}}]}, "crm: a header value is"),
         ({**LEAST, "inbound": [{"number": "+1555", "org": FLOW, "flow": FLOW}]}, "inbound.0.org: there is no org"),

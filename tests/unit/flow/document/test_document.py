@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fsbridge.flow.document.document import parse
 from fsbridge.flow.document.errors import FlowInvalid
-from fsbridge.flow.document.model import OUTCOMES, Defaults, FlowBody
+from fsbridge.flow.document.model import OUTCOMES, Defaults, FlowBody, Way
 from fsbridge.flow.document.source import MAX_BYTES
 
 pytestmark = pytest.mark.unit
@@ -155,10 +155,67 @@ def test_words_of_conditions_are_no_variables() -> None:
 
 
 def test_a_prompt_that_leaves_the_prompts_folder_is_refused_when_the_document_is_read() -> None:
-    text = "steps: [{id: a, play: /etc/passwd}]"
-    assert parse(text).body.steps[0].play == "/etc/passwd"
-    with pytest.raises(FlowInvalid, match="leaves the prompts folder"):
-        parse(text, defaults=Defaults(prompts_dir="/prompts"))
+    for defaults in (None, Defaults(), Defaults(prompts_dir="/prompts")):
+        with pytest.raises(FlowInvalid, match="leaves the prompts folder"):
+            parse("steps: [{id: a, play: /etc/passwd}]", defaults=defaults)
+
+
+CLOSED = Defaults(prompt_hosts=(), bot_hosts=(), ways=(), conference_profiles=("default",))
+OPENED = Defaults(
+    prompt_hosts=("cdn.example", "127.0.0.1:8080"),
+    bot_hosts=("bot.example:9000", "[2001:db8::1]:9000"),
+    ways=(Way(context="sales", dialplan="XML", extensions=("100", "2*")),),
+    conference_profiles=("default", "wide"),
+)
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("play: 'http://127.0.0.1/a.wav'", "not among prompt_hosts"),
+        ("play: 'http://169.254.169.254/latest'", "not among prompt_hosts"),
+        ("play: 'https://cdn.example/a.wav'", ""),
+        ("play: 'http://CDN.example/a.wav'", ""),
+        ("play: 'https://cdn.example:443/a.wav'", ""),
+        ("play: 'https://cdn.example:8443/a.wav'", "not among prompt_hosts"),
+        ("play: 'https://cdn.example.evil.test/a.wav'", "not among prompt_hosts"),
+        ("play: 'http://127.0.0.1:8080/a.wav'", ""),
+        ("menu: {choices: {'1': a}, invalid: 'http://evil.test/a.wav'}", "menu.invalid"),
+        ("stream: {url: 'wss://bot.example:9000/a'}", ""),
+        ("stream: {url: 'wss://[2001:db8::1]:9000/a'}", ""),
+        ("stream: {url: 'wss://bot.example/a'}", "not among bot_hosts"),
+        ("stream: {url: 'wss://10.0.0.1:9000/'}", "not among bot_hosts"),
+        ("transfer: {extension: '100', context: sales}", ""),
+        ("transfer: {extension: '{{ e }}', context: sales}", ""),
+        ("transfer: {extension: '2999', context: sales}", ""),
+        ("transfer: {extension: '1001', context: sales}", "'1001' is closed"),
+        ("transfer: {extension: '100'}", "context 'default' is closed"),
+        ("transfer: {extension: '100', context: features}", "context 'features' is closed"),
+        ("transfer: {extension: '100', context: sales, dialplan: inline}", "of dialplan 'inline' is closed"),
+        ("transfer: {extension: '100', context: sales, dialplan: enum}", "is closed"),
+        ("conference: {room: r, profile: wide}", ""),
+        ("conference: {room: r, profile: other}", "default or wide"),
+        ("gather: {variable: x, speech: {grammar: a/../../etc/passwd}}", "leaves the node's folder of grammars"),
+    ],
+)
+def test_what_a_document_may_reach_is_what_the_organization_may(step: str, words: str) -> None:
+    text = f"steps: [{{id: a, {step}}}]"
+    if words:
+        with pytest.raises(FlowInvalid) as refused:
+            parse(text, defaults=OPENED)
+        assert words in str(refused.value)
+        return
+    parse(text, defaults=OPENED)
+    if "wide" in step or "transfer" in step or "://" in step:
+        with pytest.raises(FlowInvalid):
+            parse(text, defaults=CLOSED)
+
+
+def test_any_context_and_any_extension_are_open_where_the_configuration_says_so() -> None:
+    every = Defaults(ways=(Way(context="*", dialplan="XML", extensions=("*",)),))
+    parse("steps: [{id: a, transfer: {extension: '1', context: anything}}]", defaults=every)
+    with pytest.raises(FlowInvalid, match="dialplan 'inline'"):
+        parse("steps: [{id: a, transfer: {extension: '1', dialplan: inline}}]", defaults=every)
 
 
 def test_a_thousand_steps_are_read_in_time_and_one_more_is_refused() -> None:

@@ -12,6 +12,7 @@ from fsbridge.flow.document.template import (
     MAX_TEXT,
     Prompts,
     TemplateError,
+    is_listed,
     names,
     playable,
     prompt,
@@ -90,25 +91,47 @@ def test_whatever_is_playable_is_one_word_without_syntax(source: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_a_variable_never_leads_to_an_absolute_path(value: str) -> None:
-    try:
-        played = prompt("{{ x }}", {"x": value}, Prompts())
-    except TemplateError:
-        return
-    assert not played.startswith("/")
+def test_nothing_leads_to_an_absolute_path(value: str) -> None:
+    for template in ("{{ x }}", "/{{ x }}", "/etc/{{ x }}"):
+        try:
+            played = prompt(template, {"x": value}, Prompts())
+        except TemplateError:
+            continue
+        assert not played.startswith("/")
 
 
-def test_a_url_out_of_a_variable_names_an_allowed_host_only() -> None:
+def test_a_url_names_a_listed_host_whoever_wrote_it() -> None:
     rules = Prompts(hosts=("cdn.example",))
-    for template, value in (("{{ x }}", "https://10.0.0.1/a.wav"), ("https://{{ x }}/a.wav", "internal.example")):
+    for template, value in (
+        ("{{ x }}", "https://10.0.0.1/a.wav"),
+        ("https://{{ x }}/a.wav", "internal.example"),
+        ("https://cdn.example:{{ x }}/a.wav", "8080"),
+        ("https://any.example/a.wav", ""),
+    ):
         with pytest.raises(TemplateError, match="prompt_hosts"):
             prompt(template, {"x": value}, rules)
-    assert (
-        prompt("https://CDN.example/{{ x }}.wav", {"x": "hello"}, rules) == "http_cache://https://CDN.example/hello.wav"
-    )
-    assert prompt("https://any.example/a.wav", {}, rules) == "http_cache://https://any.example/a.wav"
-    with pytest.raises(TemplateError, match="http_prompts"):
-        prompt("https://any.example/a.wav", {}, Prompts(web=False))
+    played = prompt("https://CDN.example/{{ x }}.wav", {"x": "hello"}, rules)
+    assert played == "http_cache://https://CDN.example/hello.wav"
+    assert playable("https://any.example/a.wav", Prompts()).startswith("http_cache://")
+
+
+@pytest.mark.parametrize(
+    ("url", "listed"),
+    [
+        ("wss://a.example", True),
+        ("wss://a.example:443/x", True),
+        ("ws://a.example:443/x", False),
+        ("wss://b.example/x", False),
+        ("wss://b.example:9000?x", True),
+        ("wss://[::1]:9000/x", True),
+        ("wss://[::1]/x", False),
+        ("wss://a.example@evil.test/", False),
+        ("ftp://a.example/", False),
+        ("a.example", False),
+    ],
+)
+def test_a_listed_host_is_a_port_as_well(url: str, listed: bool) -> None:
+    assert is_listed(url, ("a.example", "b.example:9000", "[::1]:9000")) is listed
 
 
 def test_data_keep_their_types_and_are_bounded_as_a_whole() -> None:

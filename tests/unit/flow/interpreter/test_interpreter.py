@@ -168,14 +168,12 @@ def test_a_failing_speech_is_named() -> None:
     assert (end.step, end.reason) == ("a", "speak failed: PLAYBACK ERROR")
 
 
-def test_a_call_s_data_cannot_name_an_absolute_path_but_the_flow_can() -> None:
-    end = begin("steps: [{id: a, play: '{{ file }}'}]", {"file": "/recordings/other.wav"}).end
-    assert end is not None
-    assert "only the flow itself" in end.reason
-    assert app(begin("steps: [{id: a, play: '/prompts/{{ file }}'}]", {"file": "a.wav"})) == (
-        "playback",
-        "/prompts/a.wav",
-    )
+def test_nobody_names_an_absolute_path() -> None:
+    for source in ("{{ file }}", "/prompts/{{ file }}"):
+        end = begin(f"steps: [{{id: a, play: '{source}'}}]", {"file": "/recordings/other.wav"}).end
+        assert end is not None
+        assert "cannot be played" in end.reason or "leaves the prompts folder" in end.reason
+    assert begin("steps: [{id: a, play: '/prompts/{{ file }}'}]", {"file": "a.wav"}).end is not None
 
 
 def test_facts_are_variables_and_cannot_be_forged() -> None:
