@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
             name, place = document.environment(found, env, simulate)
             planned = document.plan(found, name, place, only=only, simulate=simulate)
             named = [call.flow for call in planned] + [_flow_of(call) for call in planned if _flow_of(call)]
-            documents = load.documents(found, suite.parent, named)
+            documents = load.documents(found, suite.parent, named, "" if simulate else str(place.org))
             at_once = concurrency or found.body.concurrency
             reporter = _Reporter(found.body.name, name, junit, html)
             if simulate:

@@ -1,7 +1,8 @@
 """Reads a suite and the flow documents that it names. Shell: it reads files.
 
-Documents are checked before anything is placed, and are known to a service under an id that only depends on the suite
-and the document's path in it: a run replaces what an earlier run has put there, and nothing else.
+Documents are checked before anything is placed, and are known to a service under an id that only depends on the
+organization, the suite and the document's path in it: a run replaces what an earlier run of the same organization has
+put there, and nothing else; a flow's id is one organization's in all of a service.
 """
 
 from __future__ import annotations
@@ -34,8 +35,11 @@ def load(path: Path) -> Suite:
     return parse(_text(path), str(path))
 
 
-def documents(suite: Suite, folder: Path, flows: Iterable[str]) -> dict[str, Document]:
-    """The documents among `flows` (paths from `folder`, or ids), by how they are named. Raises SuiteInvalid."""
+def documents(suite: Suite, folder: Path, flows: Iterable[str], org: str = "") -> dict[str, Document]:
+    """The documents among `flows` (paths from `folder`, or ids) for an organization, by how they are named.
+
+    Raises SuiteInvalid.
+    """
     found: dict[str, Document] = {}
     problems: list[str] = []
     for name in dict.fromkeys(flows):
@@ -50,7 +54,7 @@ def documents(suite: Suite, folder: Path, flows: Iterable[str]) -> dict[str, Doc
         except FlowInvalid as error:
             problems += error.problems
         else:
-            flow_id = str(uuid.uuid5(_NAMESPACE, f"{suite.body.name}\n{Path(name).as_posix()}"))
+            flow_id = str(uuid.uuid5(_NAMESPACE, f"{org}\n{suite.body.name}\n{Path(name).as_posix()}"))
             found[name] = Document(flow_id, path, text, path.suffix == ".json")
     if problems:
         raise SuiteInvalid(problems)

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
+from fsbridge.clock import SystemClock
 from fsbridge.model.ids import new_uuid
+from fsbridge.suite.client import Client
+from fsbridge.suite.document import parse as parse_suite
+from fsbridge.suite.load import documents
+from fsbridge.suite.run import Target, put_documents
+from fsbridge.supervise import Supervisor
 from fsbridge.webhook import signing
-from tests.sim.stack import ORG, OTHER_KEY, Stack, running, settings, simulated_node, until
+from tests.sim.stack import KEY, ORG, OTHER_KEY, OTHER_ORG, Stack, running, settings, simulated_node, until
 from tests.unit.webhook.helpers import receiver
 
 pytestmark = pytest.mark.sim
@@ -117,3 +125,14 @@ def test_a_flow_tells_its_own_events_in_order_in_every_mode(stack: Stack, mode: 
         assert got.headers["x-signature"] == signing.x_signature("s3cret", got.body)
     if mode == "webhook":
         assert json.loads(hook.got[-1].body)["flowResult"] == "fine"
+
+
+def test_two_organizations_put_the_same_suites_flows_side_by_side(stack: Stack, tmp_path: Path) -> None:
+    """A flow's id is one organization's: under one id for all the second was answered 403."""
+    (tmp_path / "flow.yaml").write_text("steps: [{id: a, pause: 1}]")
+    suite = parse_suite("name: Shared\ncalls: [{name: one, flow: flow.yaml, to: '+15550100006'}]")
+    for org, key in ((ORG, KEY), (OTHER_ORG, OTHER_KEY)):
+        target = Target(partial(Client, stack.base, org, key), SystemClock(), Supervisor())
+        ours = documents(suite, tmp_path, ["flow.yaml"], org)
+        assert put_documents(target, ours) == 1
+        assert put_documents(target, ours) == 0  # the next run of the same organization finds it

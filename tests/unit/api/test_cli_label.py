@@ -7,8 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from amd_model.worker.keep import write
 from api.cli import amd, app
