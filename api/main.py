@@ -184,6 +184,7 @@ class Service:
         for node in self.pool:
             node.start()
         self.sweep.start()
+        self.supervisor.spawn("flow_checker", self.calls.flows.warm)
         self.supervisor.spawn_essential("housekeeping", self._keep_house)
         self.server.serve()
         if self.probes is not None:

@@ -61,6 +61,11 @@ class FlowLibrary:
         """Nothing more will be asked."""
         self._checker.close()
 
+    def warm(self) -> None:
+        """Have what checks documents ready before the first caller waits for it; that it is not is no fault."""
+        with contextlib.suppress(FlowBusy):
+            self._checker.value("", "{}")
+
     def find(self, org_id: OrgId, flow_id: FlowId) -> FlowDocument:
         """The document as it stands on disk.
 

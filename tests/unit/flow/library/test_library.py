@@ -15,9 +15,10 @@ from gevent.pool import Group
 from fsbridge.flow.document.errors import FlowForeign, FlowInvalid, FlowMissing
 from fsbridge.flow.document.source import MAX_BYTES
 from fsbridge.flow.library import checker, files, shelf
-from fsbridge.flow.library.entry import Expected, FlowConflict, LibraryError, TooManyFlows
+from fsbridge.flow.library.entry import Expected, FlowBusy, FlowConflict, LibraryError, TooManyFlows
 from fsbridge.flow.library.library import FlowLibrary
 from fsbridge.model.ids import FlowId, OrgId
+from fsbridge.model.json import Json
 from fsbridge.settings.flows import FlowSettings
 
 pytestmark = pytest.mark.unit
@@ -41,6 +42,18 @@ def library(folder: Path, **settings: Any) -> FlowLibrary:
 
 def only(version: str) -> Expected:
     return Expected(frozenset({version}))
+
+
+def test_it_can_be_made_ready_before_anybody_asks(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    class Watched(checker.Here):
+        def value(self, who: str, text: str) -> Json:
+            asked.append((who, text))
+            raise FlowBusy("starting", 1.0)
+
+    FlowLibrary(FlowSettings(dir=tmp_path), Watched()).warm()
+    assert asked == [("", "{}")]
 
 
 def test_a_flow_is_found_and_read_again_when_it_changes(folder: Path) -> None:
