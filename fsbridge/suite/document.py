@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fsbridge.errors import FsbridgeError
 from fsbridge.flow.document import template
-from fsbridge.flow.document.faults import Fault, field_of, in_words, no_such_key, told
+from fsbridge.flow.document.faults import Fault, item_of, misspelt, told
 from fsbridge.flow.document.source import Path, Source, SourceError, read
 from fsbridge.model.ids import is_uuid
 from fsbridge.near import Words
@@ -234,13 +234,7 @@ def _misshapen(error: ValidationError) -> Iterator[Fault]:
 
 
 def _in_words(found: Any, path: Path) -> str:
-    kind = found["type"]
-    last = str(path[-1]) if path else ""
-    if kind == "extra_forbidden":
-        return no_such_key(last, _KEYS)
-    if kind == "string_pattern_mismatch":
-        return f"{str(found['input'])[:60]!r} is not allowed: {_HINTS.get(last, in_words(found))}"
-    return in_words(found)
+    return misspelt(found, path, _KEYS, _HINTS.get(str(path[-1])) if path else None)
 
 
 def _refused(faults: Sequence[Fault], text: Source, source: str) -> SuiteInvalid:
@@ -248,18 +242,8 @@ def _refused(faults: Sequence[Fault], text: Source, source: str) -> SuiteInvalid
 
 
 def _where(raw: Any, path: Path) -> tuple[None, str]:
-    in_call = len(path) > 1 and path[0] == "calls" and isinstance(path[1], int)
-    field_ = field_of(path[2:] if in_call else path)
-    call = f"call {_call_name(raw, path[1])}" if in_call else ""
-    return None, ": ".join(part for part in (call, field_) if part)
-
-
-def _call_name(raw: Any, number: Any) -> str:
-    try:
-        name = raw["calls"][number]["name"]
-    except (KeyError, IndexError, TypeError):
-        name = None
-    return name[:64] if isinstance(name, str) else str(number + 1)
+    call, field_ = item_of(raw, path, "calls", "name")
+    return None, ": ".join(part for part in (f"call {call}" if call else "", field_) if part)
 
 
 def as_json(value: Any) -> str:

@@ -75,7 +75,7 @@ def test_what_is_not_as_expected_is_told_and_fails(tmp_path: Path) -> None:
     junit, html = tmp_path / "report.xml", tmp_path / "report.html"
     done = in_process(str(tmp_path / "suite.yaml"), "--simulate", "--junit", str(junit), "--html", str(html))
     assert done.exit_code == 1, done.output
-    assert "status is Failed (busy: the call ended with USER_BUSY), expected Completed" in done.stdout
+    assert "status is Failed (busy: the call ended with USER_BUSY (SIP 486)), expected Completed" in done.stdout
     suite = ElementTree.parse(junit).getroot().find("testsuite")
     assert suite is not None
     assert (suite.get("name"), suite.get("failures")) == ("A & B", "1")

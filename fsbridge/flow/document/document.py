@@ -94,17 +94,7 @@ def version_of(text: str | bytes) -> str:
 
 
 def _where(raw: Any, path: Path) -> tuple[str | None, str]:
-    in_step = len(path) > 1 and path[0] == "steps" and isinstance(path[1], int)
-    field = faults.field_of(path[2:] if in_step else path)
-    return (_step_name(raw, path[1]) if in_step else None), field
-
-
-def _step_name(raw: Any, number: Any) -> str:
-    try:
-        step_id = raw["steps"][number]["id"]
-    except (KeyError, IndexError, TypeError):
-        step_id = None
-    return step_id if isinstance(step_id, str) and 0 < len(step_id) <= 64 else str(number + 1)
+    return faults.item_of(raw, path, "steps", "id")
 
 
 # --- shape ---------------------------------------------------------------------------------------------
@@ -126,10 +116,6 @@ def _misshapen(error: ValidationError, read_source: Source) -> Iterator[Fault]:
 
 def _in_words(found: Any, path: Path) -> str:
     kind = found["type"]
-    if kind == "extra_forbidden":
-        return faults.no_such_key(str(path[-1]), _KEYS)
-    if kind == "string_pattern_mismatch":
-        return f"{str(found['input'])[:60]!r} is not allowed: {_hint(found, path)}"
     if kind == "missing" and path == ("steps",):
         return "is missing; a flow is a mapping with the key steps"
     if kind in ("model_type", "dict_type") and len(path) == 2 and path[0] == "steps":
@@ -138,7 +124,7 @@ def _in_words(found: Any, path: Path) -> str:
         bounds = found["ctx"]
         limit = f"at most {bounds['max_length']}" if kind == "too_long" else f"at least {bounds['min_length']}"
         return f"has {bounds['actual_length']} entries; it may have {limit}"
-    return faults.in_words(found)
+    return faults.misspelt(found, path, _KEYS, _hint(found, path) if kind == "string_pattern_mismatch" else None)
 
 
 def _hint(found: Any, path: Path) -> str:

@@ -44,6 +44,27 @@ def no_such_key(key: str, known: Words) -> str:
     return "no such key" + (f"; did you mean {near}?" if near else "")
 
 
+def misspelt(found: Any, path: Path, known: Words, hint: str | None = None) -> str:
+    """A finding in words, with the key that was probably meant, or what would be right (`hint`) in its place."""
+    if found["type"] == "extra_forbidden":
+        return no_such_key(str(path[-1]) if path else "", known)
+    if found["type"] == "string_pattern_mismatch":
+        return f"{str(found['input'])[:60]!r} is not allowed: {hint or in_words(found)}"
+    return in_words(found)
+
+
+def item_of(raw: Any, path: Path, items: str, name: str) -> tuple[str | None, str]:
+    """A place as the entry of a list that it is in, by its name or else its number from 1, and the field there."""
+    if len(path) < 2 or path[0] != items or not isinstance(path[1], int):
+        return None, field_of(path)
+    try:
+        found = raw[items][path[1]][name]
+    except (KeyError, IndexError, TypeError):
+        found = None
+    called = found[:64] if isinstance(found, str) and found else str(path[1] + 1)
+    return called, field_of(path[2:])
+
+
 def told(
     faults: Sequence[Fault], text: Source, source: str, where: Callable[[Any, Path], tuple[str | None, str]]
 ) -> list[Problem]:
