@@ -116,8 +116,11 @@ def test_no_call_completes_without_a_cause(last: i.Input) -> None:
     assert (call.status, call.hangup) == (Status.COMPLETED, HangupInfo("USER_BUSY"))
     cut, _ = play(a_call(), *IN_FLOW, last)
     assert (cut.failure, cut.hangup) == (FailureReason.FLOW_ERROR, None)
+
+
+def test_a_call_that_was_handed_on_has_come_to_its_flows_end_whatever_becomes_of_its_node() -> None:
     handed_on, _ = play(a_call(), *IN_FLOW, i.FlowEnded(i.FlowResult.LEFT), i.NodeLost())
-    assert handed_on.failure is FailureReason.FLOW_ERROR
+    assert (handed_on.status, handed_on.failure, handed_on.hangup) == (Status.COMPLETED, None, None)
 
 
 def test_a_node_that_forgot_a_ringing_call_is_the_trunks_trouble_until_it_has_rung_for_long_enough() -> None:
