@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from fsbridge.call.lifecycle.effects import StartFlow, Tell
 from fsbridge.call.lifecycle.endings import CUT_BY
 from fsbridge.call.lifecycle.translate import read_end
+from fsbridge.esl.causes import classify
 from fsbridge.esl.events import Event
 from fsbridge.model.call import Call
 from fsbridge.model.notice import Notice
@@ -165,6 +166,7 @@ def disturbed(draw: Any) -> tuple[Recorded, Recorded]:
 
 
 @settings(max_examples=300, deadline=None)
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @given(disturbed())
 def test_whatever_comes_of_a_call_it_ends_once_with_its_own_cause(pair: tuple[Recorded, Recorded]) -> None:
     truth, came = pair
@@ -175,7 +177,9 @@ def test_whatever_comes_of_a_call_it_ends_once_with_its_own_cause(pair: tuple[Re
     expected, found = outcome(whole.call), outcome(done.call)
     assert (found.cause, found.answered) == (expected.cause, expected.answered)
     begun = FailureReason.SESSION_START_FAILED if expected.answered and not done.call.flow_started else expected.failure
-    assert found.failure is begun
+    # A job's result has the cause alone: where nothing else told of the end, the SIP status is not known.
+    by_cause = classify(found.cause or "", None) if found.sip_status is None else begun
+    assert found.failure in (begun, by_cause)
 
 
 def test_the_recorded_ends_tell_who_ended_them() -> None:
