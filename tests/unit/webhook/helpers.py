@@ -69,7 +69,9 @@ def answered(call: Call) -> Call:
 
 
 def completed(call: Call) -> Call:
-    return replace(answered(call), phase=Phase.ENDED, completed_at=1_010.0)
+    talking = answered(call)
+    assert talking.answered_at is not None
+    return replace(talking, phase=Phase.ENDED, completed_at=1_010.0, talk_s=1_010.0 - talking.answered_at)
 
 
 def failed(call: Call, reason: FailureReason = FailureReason.BUSY) -> Call:
