@@ -128,6 +128,7 @@ def test_an_answer_that_fell_into_a_cut_is_told_by_the_end(tmp_path: Path) -> No
         until(lambda: stack.get(session_id)["status"] == "Ringing")
         runner = stack.service.registry.all()[0]
         at = next(iter(stack.service.pool))
+        at.settings = at.settings.model_copy(update={"lost_after_s": 60})
         until(lambda: "hash insert" in (at.channel_dump(runner.call.channel) or {}).get("variable_api_hangup_hook", ""))
         simulator.faults.cut(20.0)  # answered and hung up in the meantime
         resource = stack.ended(session_id, 30)
