@@ -53,7 +53,7 @@ _TIMES: Final = ("firstWordMs", "turnEndMs", "beepMs")
 
 
 LOOK_TICKS: Final = 2
-"""How long a look takes here, in ticks: on a worker's machine it takes 0.1 to 0.2 s."""
+"""After how many ticks a look is taken to have come back; a worker gives one up after its own deadline."""
 
 Words = Callable[[int, int], WordEvidence | None]
 """A look at what was said from, and until, so many milliseconds."""
